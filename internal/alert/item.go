@@ -1,0 +1,94 @@
+package alert
+
+import "time"
+
+// A Kind is what an item is.
+type Kind string
+
+// The kinds of items.
+const (
+	KindCA     Kind = "ca"     // a certification authority's certificate
+	KindClient Kind = "client" // a certificate that clients present
+	KindServer Kind = "server" // a certificate that a listener or endpoint presents
+	KindCRL    Kind = "crl"    // a revocation list; its end is nextUpdate
+)
+
+// Trust is what the enforcer's verdict reads of an item, and nothing else.
+type Trust string
+
+// The states of trust.
+const (
+	Trusted Trust = "trusted"
+	Revoked Trust = "revoked"
+	Removed Trust = "removed"
+)
+
+// Watch is what alerting reads of an item, and nothing else.
+type Watch string
+
+// The states of watch.
+const (
+	Active     Watch = "active"
+	Pending    Watch = "pending"    // not valid yet
+	Superseded Watch = "superseded" // an explicit renewal took its place
+	Ignored    Watch = "ignored"
+)
+
+// SourceKind is how an item came to be known.
+type SourceKind string
+
+// The kinds of sources.
+const (
+	SourceUpload   SourceKind = "upload"
+	SourceObserved SourceKind = "observed"
+	SourceFile     SourceKind = "file"
+	SourceEndpoint SourceKind = "endpoint"
+	SourceConfig   SourceKind = "config"
+)
+
+// A Source is one way in which an item is known, with where: a file path, an
+// endpoint, a hostname or an uploader.
+type Source struct {
+	Kind      SourceKind `json:"kind"`
+	Reference string     `json:"reference"`
+	FirstSeen time.Time  `json:"first_seen"`
+	LastSeen  time.Time  `json:"last_seen"`
+}
+
+// An Item is anything with an end date that is watched. Its identity is Kind
+// and Fingerprint; ID is a random UUID. Times are UTC.
+type Item struct {
+	ID          string            `json:"id"`
+	Kind        Kind              `json:"kind"`
+	Fingerprint string            `json:"fingerprint"` // SHA-256 of the DER, 64 lower-case hex digits
+	Subject     string            `json:"subject"`     // RFC 2253 form
+	Issuer      string            `json:"issuer"`
+	CommonName  string            `json:"common_name"`
+	Serial      string            `json:"serial"` // upper-case hex, no separators
+	SANs        []string          `json:"sans"`   // typed: "dns:…", "ip:…", "email:…", "uri:…"
+	NotBefore   time.Time         `json:"not_before"`
+	NotAfter    time.Time         `json:"not_after"` // inclusive, as RFC 5280 §4.1.2.5 has it
+	Trust       Trust             `json:"trust"`
+	Watch       Watch             `json:"watch"`
+	Epoch       int               `json:"epoch"` // counts each return to Active, from 1
+	Labels      map[string]string `json:"labels"`
+	Bundles     []string          `json:"bundles"`   // names of the bundles that hold it, sorted
+	Hostnames   []string          `json:"hostnames"` // of those bundles, sorted
+	Sources     []Source          `json:"sources"`
+	ReplacedBy  string            `json:"replaced_by,omitempty"` // UUID of the item that superseded it
+	NextDueAt   *time.Time        `json:"next_due_at"`           // nil = nothing left to say
+	CreatedAt   time.Time         `json:"created_at"`
+}
+
+// Lifetime is the span from NotBefore to NotAfter.
+func (i Item) Lifetime() time.Duration { return i.NotAfter.Sub(i.NotBefore) }
+
+// OnlyObserved reports whether handshakes are the item's only source.
+func (i Item) OnlyObserved() bool {
+	for _, s := range i.Sources {
+		if s.Kind != SourceObserved {
+			return false
+		}
+	}
+	return len(i.Sources) > 0
+}

@@ -1,0 +1,42 @@
+package alert
+
+import "time"
+
+// A Candidate is an item with what is already on record for its present epoch.
+type Candidate struct {
+	Item     Item
+	Recorded []Mark
+	Told     []Told
+}
+
+// A Mark is a threshold for which a rule has an alert on record, covered or not.
+type Mark struct {
+	Rule      string
+	Threshold time.Duration
+}
+
+// Told is the tightest threshold at which a recipient was told of an item.
+type Told struct {
+	Channel   string
+	Recipient string
+	Threshold time.Duration
+}
+
+// A Plan is what one scan writes, whole or not at all.
+type Plan struct {
+	Alerts     []Alert
+	Deliveries []Delivery
+	Told       []ToldMark
+	// Next holds, for every candidate's item id, when it must be looked at
+	// again; the zero time means never (until its rules or its epoch change).
+	Next map[string]time.Time
+}
+
+// A ToldMark records that a delivery of the plan tells a recipient of an item.
+type ToldMark struct {
+	ItemID    string
+	Epoch     int
+	Channel   string
+	Recipient string
+	Threshold time.Duration
+}

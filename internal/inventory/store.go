@@ -1,0 +1,45 @@
+package inventory
+
+import (
+	"context"
+	"crypto/x509"
+
+	"github.com/certvigil/certvigil/internal/alert"
+)
+
+// A Store keeps what is stored. Every write is one transaction with its audit
+// row, bumps trust_generation when it changes trust, and is durable once it
+// returns. All methods may be called concurrently, also by other processes.
+// Lookups by reference take what people have: a bundle's id or name; an
+// item's UUID, a fingerprint or a unique prefix (≥ 6 digits) of either, or a
+// serial. They return fault.NotFound, or fault.Conflict when ambiguous.
+type Store interface {
+	// AddBundle stores a bundle. The same set of certificates under the same
+	// name is left as it is (hostnames are added): created is false. It
+	// returns fault.Conflict for a name in use by another set, and for a set
+	// stored under another name, naming it.
+	AddBundle(ctx context.Context, b NewBundle) (bundle Bundle, created bool, err error)
+	Bundle(ctx context.Context, ref string) (Bundle, error)
+	Bundles(ctx context.Context) ([]Bundle, error)
+	// RemoveBundle deletes a bundle; its items that no other bundle holds
+	// become removed and are watched no longer.
+	RemoveBundle(ctx context.Context, id string, actor Actor) error
+
+	// AddItem stores a certificate; one already known gets the new source:
+	// created is false. One that was removed or ignored returns with a new epoch.
+	AddItem(ctx context.Context, n NewItem) (item alert.Item, created bool, err error)
+	Item(ctx context.Context, ref string) (alert.Item, error)
+	Items(ctx context.Context, f ItemFilter) ([]alert.Item, error)
+	Certificate(ctx context.Context, itemID string) (*x509.Certificate, error)
+	// SetTrust and SetWatch change one item. Becoming active again starts a
+	// new epoch; leaving active cancels unsettled deliveries.
+	SetTrust(ctx context.Context, itemID string, t alert.Trust, actor Actor) error
+	SetWatch(ctx context.Context, itemID string, w alert.Watch, actor Actor) error
+
+	// Replace carries out a renewal and returns the new item.
+	Replace(ctx context.Context, r Replacement) (alert.Item, error)
+	// Propose stores a proposal; the same one again is returned as it stands.
+	Propose(ctx context.Context, itemID string, c *x509.Certificate, actor Actor) (Proposal, error)
+	Proposals(ctx context.Context) ([]Proposal, error)
+	RemoveProposal(ctx context.Context, id string, actor Actor) error
+}

@@ -1,0 +1,139 @@
+package inventory
+
+import (
+	"crypto/x509"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/alert"
+)
+
+// A Role is what a certificate is for within its bundle.
+type Role string
+
+// The roles.
+const (
+	RoleAnchor       Role = "anchor"
+	RoleIntermediate Role = "intermediate"
+)
+
+// A Member is one certificate of a bundle.
+type Member struct {
+	Item        alert.Item        `json:"item"`
+	Role        Role              `json:"role"`
+	Certificate *x509.Certificate `json:"-"`
+}
+
+// A Bundle is what is uploaded as a CA: the reference product's certificate
+// object. Its name and its set of certificates are each unique.
+type Bundle struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Hostnames []string  `json:"hostnames"` // normalised, sorted
+	Members   []Member  `json:"members"`   // in PEM order; a renewal goes before what it replaces
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// Actor kinds.
+const (
+	ActorLocal  = "local"  // a user of the command line; ID is the OS user
+	ActorToken  = "token"  // ID is the token's id
+	ActorClient = "client" // ID is the client certificate's fingerprint
+	ActorSystem = "system" // the daemon itself
+)
+
+// An Actor is who does something, for the audit row.
+type Actor struct {
+	Kind      string
+	ID        string
+	RequestID string
+}
+
+// A Proposal is a CA that asked to take another's place and is trusted
+// nowhere until a write holder confirms its fingerprint.
+type Proposal struct {
+	ID          string            `json:"id"`
+	ItemID      string            `json:"item_id"` // the item it would renew
+	Bundle      string            `json:"bundle"`  // a bundle that holds that item
+	Fingerprint string            `json:"fingerprint"`
+	Subject     string            `json:"subject"`
+	NotAfter    time.Time         `json:"not_after"`
+	ProposedBy  string            `json:"proposed_by"` // "kind:id" of the actor
+	CreatedAt   time.Time         `json:"created_at"`
+	Certificate *x509.Certificate `json:"-"`
+}
+
+// A Token is a credential of the admin listener. Its secret is stored hashed.
+type Token struct {
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Scopes     []string   `json:"scopes"` // ScopeRead, ScopeWrite, ScopeRenew
+	ItemID     string     `json:"item_id,omitempty"`
+	Hash       []byte     `json:"-"` // SHA-256 of the secret, 32 bytes
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+}
+
+// The scopes of tokens. Write includes read and renew.
+const (
+	ScopeRead  = "read"
+	ScopeWrite = "write"
+	ScopeRenew = "renew"
+)
+
+// An AuditEntry is one change: who, what, when, before and after as JSON.
+type AuditEntry struct {
+	ID        int64     `json:"id"`
+	At        time.Time `json:"at"`
+	ActorKind string    `json:"actor_kind"`
+	ActorID   string    `json:"actor_id"`
+	Action    string    `json:"action"` // "ca.add", "item.renew", …
+	Object    string    `json:"object"` // "bundle:<id>", "item:<id>", "token:<id>"
+	Before    string    `json:"before,omitempty"`
+	After     string    `json:"after,omitempty"`
+	RequestID string    `json:"request_id,omitempty"`
+}
+
+// An ItemFilter selects items; zero fields do not filter.
+type ItemFilter struct {
+	Kind           alert.Kind
+	Watch          alert.Watch
+	ExpiringBefore time.Time // not_after before this instant
+}
+
+// A NewBundle is a validated upload.
+type NewBundle struct {
+	Name         string
+	Hostnames    []string
+	Certificates []*x509.Certificate // in PEM order
+	Roles        []Role              // one for each certificate
+	Labels       map[string]string
+	Source       alert.Source
+	Actor        Actor
+}
+
+// A NewItem is a validated single certificate of kind client or server.
+type NewItem struct {
+	Kind        alert.Kind
+	Certificate *x509.Certificate
+	Labels      map[string]string
+	Source      alert.Source
+	Actor       Actor
+}
+
+// A Replacement puts a new certificate in an item's place: in every bundle
+// that holds the old one, before it, with its role; the new item takes the old
+// one's labels. When Pending (the new one is not valid yet) the old item stays
+// active until a scan finds the new one valid; otherwise it is superseded now.
+// Superseding cancels the old item's deliveries that are not settled and
+// leaves its trust as it is.
+type Replacement struct {
+	OldItemID   string
+	Certificate *x509.Certificate
+	Pending     bool
+	Source      alert.Source
+	Actor       Actor
+	Action      string // for the audit row
+	ProposalID  string // deleted in the same transaction; may be ""
+}

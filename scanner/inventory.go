@@ -1,0 +1,48 @@
+package scanner
+
+import (
+	"context"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/alert"
+)
+
+// A Rule says which items are told about, when, and to whom. Its identity is
+// its name.
+type Rule struct {
+	Name    string
+	Kinds   []alert.Kind
+	Before  []time.Duration   // thresholds, any order, none negative; 0 = at expiry
+	Match   map[string]string // labels that an item must all bear
+	Scale   bool              // a threshold t counts as min(t, lifetime × t / 120d)
+	Targets []Target
+}
+
+// A Target is a channel that a rule tells.
+type Target struct {
+	Channel    string
+	Recipients []string // e-mail addresses; for Slack and webhooks the channel's name alone
+	Single     bool     // its format carries one item a message
+}
+
+// An Inventory holds the items and what was told of them. All methods may be
+// called concurrently, also by other processes on the same store.
+type Inventory interface {
+	// Scan takes over pending items that have become valid, hands the active
+	// items whose next_due_at has come to decide, and writes the plan, all in
+	// one transaction that excludes every other scan; it records now as the
+	// time of the last successful scan. An error leaves nothing written.
+	Scan(ctx context.Context, now time.Time, decide func([]alert.Candidate) alert.Plan) error
+	// Preview returns what Scan would hand to decide at the given time, and
+	// changes nothing.
+	Preview(ctx context.Context, at time.Time) ([]alert.Candidate, error)
+	// Reschedule sets next_due_at of every active item by next (the zero time
+	// means never), in batches, unless it already did so for this key; a run
+	// that was cut off is done again.
+	Reschedule(ctx context.Context, key string, next func(alert.Candidate) time.Time) error
+	// LastScan returns the time of the last successful scan, zero if none.
+	LastScan(ctx context.Context) (time.Time, error)
+	// AcceptedClock returns when an operator last confirmed the wall clock
+	// (`scan --accept-clock`), zero if never.
+	AcceptedClock(ctx context.Context) (time.Time, error)
+}
