@@ -5,6 +5,7 @@ package hostname
 import (
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -26,14 +27,19 @@ func Normalize(name string) (string, error) {
 	if strings.ContainsAny(trimmed, "/:@") {
 		return "", invalid(name, "give the host name alone, without scheme, port or path")
 	}
-	if _, err := netip.ParseAddr(trimmed); err == nil {
-		return "", invalid(name, "it is an address; SNI carries host names only (RFC 6066 §3)")
-	}
 	ascii, err := profile.ToASCII(trimmed)
-	if err != nil {
+	if err != nil || !utf8.ValidString(trimmed) {
 		return "", invalid(name, "it is not a DNS host name")
 	}
-	return strings.ToLower(ascii), nil
+	// Mapping may bring out what was checked above (a full-width dot or
+	// digit): only a name that stands still under the mapping is one spelling.
+	if again, err := profile.ToASCII(ascii); err != nil || again != ascii || strings.HasSuffix(ascii, ".") {
+		return "", invalid(name, "it is not a DNS host name")
+	}
+	if _, err := netip.ParseAddr(ascii); err == nil {
+		return "", invalid(name, "it is an address; SNI carries host names only (RFC 6066 §3)")
+	}
+	return ascii, nil
 }
 
 // NormalizePattern is Normalize for an exact name or a wildcard such as
