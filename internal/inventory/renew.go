@@ -1,0 +1,237 @@
+package inventory
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"strings"
+
+	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/cert"
+	"github.com/certvigil/certvigil/internal/fault"
+)
+
+// The outcomes of a renewal.
+const (
+	StatusRenewed  = "renewed"  // in force now
+	StatusPending  = "pending"  // not valid yet; takes over when it is
+	StatusProposed = "proposed" // a CA with another key; trusted nowhere until confirmed
+)
+
+// An Authority is what the one who renews may do besides renewing in kind.
+type Authority struct {
+	Write  bool   // may add a trust anchor
+	ItemID string // bound to this item: may renew nothing else, and this one with a new key
+}
+
+// A RenewRequest hands in the certificate that takes another's place.
+type RenewRequest struct {
+	Data      []byte
+	ItemRef   string // an item or a bundle; "" = the one active item it matches
+	Authority Authority
+	Reference string // where it came from
+	Actor     Actor
+}
+
+// A Renewal tells what a renewal did.
+type Renewal struct {
+	Status   string      `json:"status"`
+	Repeated bool        `json:"-"` // the same upload had been taken before
+	Item     *alert.Item `json:"item,omitempty"`
+	Replaces alert.Item  `json:"replaces"`
+	Bundles  []Bundle    `json:"bundles,omitempty"` // what is served now, for a CA
+	Proposal *Proposal   `json:"proposal,omitempty"`
+}
+
+// Renew puts a certificate in the place of a CA's or client's. It adds no
+// trust anchor by name alone: a CA whose key the old key did not sign is only
+// proposed, unless the authority says otherwise. An error changes nothing.
+func (s *Service) Renew(ctx context.Context, r RenewRequest) (Renewal, error) {
+	fresh, err := s.parseRenewal(r.Data)
+	if err != nil {
+		return Renewal{}, err
+	}
+	if done, ok, err := s.renewedBefore(ctx, fresh, r); err != nil || ok {
+		return done, err
+	}
+	old, current, err := s.renewalTarget(ctx, fresh, r.ItemRef)
+	if err != nil {
+		return Renewal{}, err
+	}
+	if err := s.checkRenewal(ctx, old, current, fresh, r.Authority); err != nil {
+		return Renewal{}, err
+	}
+	if old.Kind == alert.KindCA && !mayAnchor(current, fresh, old, r.Authority) {
+		p, err := s.store.Propose(ctx, old.ID, fresh, r.Actor)
+		return Renewal{Status: StatusProposed, Replaces: old, Proposal: &p}, err
+	}
+	return s.replace(ctx, old, fresh, Replacement{Source: s.uploadSource(r.Reference), Actor: r.Actor, Action: "item.renew"})
+}
+
+// Confirm takes a proposed CA, named by its whole SHA-256 fingerprint (colons
+// and case do not matter), into the place it was proposed for.
+func (s *Service) Confirm(ctx context.Context, fingerprint string, actor Actor) (Renewal, error) {
+	wanted := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(fingerprint), ":", ""))
+	proposals, err := s.store.Proposals(ctx)
+	if err != nil {
+		return Renewal{}, err
+	}
+	for _, p := range proposals {
+		if p.Fingerprint != wanted {
+			continue
+		}
+		old, err := s.store.Item(ctx, p.ItemID)
+		if err != nil {
+			return Renewal{}, err
+		}
+		return s.replace(ctx, old, p.Certificate, Replacement{
+			Source: s.uploadSource("proposal " + p.ID), Actor: actor, Action: "ca.confirm", ProposalID: p.ID,
+		})
+	}
+	return Renewal{}, fault.New(fault.NotFound, "proposal", "no proposed CA has the fingerprint %q", fingerprint).
+		WithField("fingerprint").WithHint("see the whole fingerprints by: certvigil ca list --proposed")
+}
+
+func (s *Service) parseRenewal(data []byte) (*x509.Certificate, error) {
+	all, err := cert.ParsePEMCertificates(data)
+	if err != nil {
+		return nil, err
+	}
+	if !all[0].IsCA {
+		leaf, _, err := cert.ParseLeaf(data, s.now())
+		return leaf, err
+	}
+	parsed, err := cert.ParseCA(data, s.now())
+	if err != nil {
+		return nil, err
+	}
+	if len(parsed.Certificates) > 1 {
+		return nil, fault.New(fault.Unprocessable, "one_certificate", "the file holds %d CA certificates; a renewal is one", len(parsed.Certificates)).
+			WithHint("upload the renewed certificates one by one")
+	}
+	return all[0], nil
+}
+
+// renewedBefore answers an upload that was taken already, so that a client
+// that lost the answer can ask again.
+func (s *Service) renewedBefore(ctx context.Context, fresh *x509.Certificate, r RenewRequest) (Renewal, bool, error) {
+	known, err := s.store.Item(ctx, cert.Fingerprint(fresh))
+	if fault.Is(err, fault.NotFound) {
+		return Renewal{}, false, nil
+	}
+	if err != nil {
+		return Renewal{}, false, err
+	}
+	old, ok, err := s.replacedBy(ctx, known)
+	if err != nil || !ok || known.Trust != alert.Trusted {
+		return Renewal{}, false, err
+	}
+	if r.Authority.ItemID != "" && r.Authority.ItemID != old.ID {
+		return Renewal{}, false, otherItem()
+	}
+	done, err := s.renewal(ctx, known, old)
+	done.Repeated = true
+	return done, true, err
+}
+
+func (s *Service) replacedBy(ctx context.Context, known alert.Item) (alert.Item, bool, error) {
+	items, err := s.store.Items(ctx, ItemFilter{Kind: known.Kind})
+	if err != nil {
+		return alert.Item{}, false, err
+	}
+	for _, it := range items {
+		if it.ReplacedBy == known.ID {
+			return it, true, nil
+		}
+	}
+	return alert.Item{}, false, nil
+}
+
+// checkRenewal holds the rules of succession. Every branch refuses.
+func (s *Service) checkRenewal(ctx context.Context, old alert.Item, current, fresh *x509.Certificate, a Authority) error {
+	if a.ItemID != "" && a.ItemID != old.ID {
+		return otherItem()
+	}
+	if old.Trust != alert.Trusted {
+		return fault.New(fault.Conflict, "not_trusted", "%s %s is %s", old.Kind, old.Fingerprint[:12], old.Trust).
+			WithHint("a revoked or removed certificate has no successor; add the new one by itself")
+	}
+	if known, err := s.store.Item(ctx, cert.Fingerprint(fresh)); err == nil && known.Trust == alert.Revoked {
+		return fault.New(fault.Unprocessable, "revoked", "the new certificate is revoked here").WithHint("have a new one issued")
+	}
+	if err := cert.CheckSuccessor(current, fresh, s.now()); err != nil {
+		return err
+	}
+	if old.Kind == alert.KindClient && !a.Write {
+		return s.checkIssuer(ctx, current, fresh)
+	}
+	return nil
+}
+
+// checkIssuer refuses a client certificate that no CA stored here has issued,
+// so that a self-made look-alike cannot silence the alerts of the real one.
+// Where the old one's issuer is not stored either, the issuer's name and key
+// identifier must be the same.
+func (s *Service) checkIssuer(ctx context.Context, current, fresh *x509.Certificate) error {
+	bundles, err := s.store.Bundles(ctx)
+	if err != nil {
+		return err
+	}
+	if issuerStored(bundles, fresh) {
+		return nil
+	}
+	if !issuerStored(bundles, current) && string(current.RawIssuer) == string(fresh.RawIssuer) &&
+		len(fresh.AuthorityKeyId) > 0 && string(current.AuthorityKeyId) == string(fresh.AuthorityKeyId) {
+		return nil
+	}
+	return fault.New(fault.Unprocessable, "issuer_unknown", "no CA stored here has issued the new certificate (issuer %s)", cert.IssuerDN(fresh)).
+		WithHint("have it issued by the same CA, or add its CA first, or use a token of scope write")
+}
+
+func issuerStored(bundles []Bundle, c *x509.Certificate) bool {
+	for _, b := range bundles {
+		for _, m := range b.Members {
+			if m.Item.Trust == alert.Trusted && cert.SignedBy(c, m.Certificate) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mayAnchor reports whether a CA may take the place of another at once:
+// because its key vouches for it, or because somebody may add trust anchors.
+func mayAnchor(current, fresh *x509.Certificate, old alert.Item, a Authority) bool {
+	return a.Write || (a.ItemID != "" && a.ItemID == old.ID) || cert.SignedBy(fresh, current)
+}
+
+func (s *Service) replace(ctx context.Context, old alert.Item, fresh *x509.Certificate, r Replacement) (Renewal, error) {
+	r.OldItemID, r.Certificate, r.Pending = old.ID, fresh, fresh.NotBefore.After(s.now())
+	item, err := s.store.Replace(ctx, r)
+	if err != nil {
+		return Renewal{}, fmt.Errorf("renewing %s: %w", old.Fingerprint[:12], err)
+	}
+	if old, err = s.store.Item(ctx, old.ID); err != nil {
+		return Renewal{}, err
+	}
+	return s.renewal(ctx, item, old)
+}
+
+func (s *Service) renewal(ctx context.Context, item, old alert.Item) (Renewal, error) {
+	out := Renewal{Status: StatusRenewed, Item: &item, Replaces: old}
+	if item.Watch == alert.Pending {
+		out.Status = StatusPending
+	}
+	for _, name := range item.Bundles {
+		b, err := s.store.Bundle(ctx, name)
+		if err != nil {
+			return Renewal{}, err
+		}
+		out.Bundles = append(out.Bundles, b)
+	}
+	return out, nil
+}
+
+func otherItem() error {
+	return fault.New(fault.Forbidden, "other_item", "the token is bound to another item").WithHint("use a token made for this item, or an unbound one")
+}
