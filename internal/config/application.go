@@ -1,0 +1,105 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/certvigil/certvigil/internal/hostname"
+)
+
+func (c *checker) validateApplications(apps []Application) {
+	names, places := map[string]bool{}, map[string]string{}
+	for i := range apps {
+		a, at := &apps[i], fmt.Sprintf("application[%d]", i)
+		c.validateName(at, a.Name, names)
+		c.validateHostname(at+".hostname", a)
+		c.validatePath(at+".path", a.Path)
+		c.validateOrigin(at+".origin", a.Origin)
+		c.validatePositive(at+".session_duration", a.SessionDuration)
+		c.validateChoice(at+".mode", a.Mode, ModeEnforce, ModeReportOnly)
+		c.validateChoice(at+".client_certificate_forwarding", a.Forwarding, "off", "every", "first")
+		c.validatePolicies(at, a.Policies)
+		place := a.Hostname + a.Path
+		if other, taken := places[place]; taken {
+			c.fail(at+".hostname", "give each its own host name or path", "application %q already answers to %s", other, place)
+		}
+		places[place] = a.Name
+	}
+}
+
+func (c *checker) validateHostname(key string, a *Application) {
+	if a.Hostname == "" {
+		c.fail(key, "write an exact name such as orders.example.com, or *.example.com", "the host name is missing")
+		return
+	}
+	name, err := hostname.NormalizePattern(a.Hostname)
+	if err != nil {
+		c.fail(key, "write an exact name such as orders.example.com, or *.example.com", "%s", err)
+		return
+	}
+	a.Hostname = name
+}
+
+// validatePath wants a clean prefix, so that one request has one application.
+func (c *checker) validatePath(key, prefix string) {
+	if prefix == "/" {
+		return
+	}
+	if !strings.HasPrefix(prefix, "/") || path.Clean(prefix) != prefix || strings.ContainsAny(prefix, "%\\?#;* \x00") {
+		c.fail(key, `write "/" or a prefix such as "/admin", decoded and without a slash at its end`, "%q is no path prefix", prefix)
+	}
+}
+
+func (c *checker) validateOrigin(key, origin string) {
+	if origin == "" {
+		c.fail(key, `write where requests go, such as "http://127.0.0.1:9000"`, "the origin is missing")
+		return
+	}
+	u, err := url.Parse(origin)
+	if err != nil || !validURL(origin, "http", "https") {
+		c.fail(key, `write it as "http://127.0.0.1:9000"`, "it is no http or https URL with a host") // it may hold a password
+		return
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		c.fail(key, `write it as "http://127.0.0.1:9000"`, "an origin is scheme, host and port alone")
+	}
+}
+
+func (c *checker) validatePolicies(at string, policies []Policy) {
+	names := map[string]bool{}
+	for i, p := range policies {
+		at := fmt.Sprintf("%s.policy[%d]", at, i)
+		c.validateName(at, p.Name, names)
+		c.validateChoice(at+".action", p.Action, "allow", "block", "bypass", "service_auth")
+		if len(p.Include) == 0 {
+			c.fail(at+".include", "name whom the policy is about, such as { certificate = true }", "the list is empty, so the policy matches nobody")
+		}
+		c.validateSelectors(at+".include", p.Include)
+		c.validateSelectors(at+".require", p.Require)
+		c.validateSelectors(at+".exclude", p.Exclude)
+	}
+}
+
+func (c *checker) validateSelectors(at string, selectors []Selector) {
+	for i, s := range selectors {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		set := 0
+		for _, present := range []bool{s.Certificate, s.Everyone, s.CommonName != "", s.IP != ""} {
+			if present {
+				set++
+			}
+		}
+		if set > 1 || set == 0 && s.CA == "" {
+			c.fail(at, "set exactly one of certificate, common_name, everyone and ip, with or without ca; combine several by require",
+				"%d conditions are set", set)
+		}
+		if s.IP == "" {
+			continue
+		}
+		if _, err := parsePrefix(s.IP); err != nil {
+			c.fail(at+".ip", prefixHint, "%s", err)
+		}
+	}
+}

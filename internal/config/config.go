@@ -1,0 +1,204 @@
+// Package config reads the TOML configuration: strict decoding, defaults,
+// environment and secret files, and one check for each rule.
+//
+// It owns what a key means and refuses everything it does not know: a file
+// with an unknown key, a wrong type or a broken relation yields no
+// configuration at all, and an error that names every problem with its line,
+// its key and the remedy. Loading reads every file that the configuration
+// names before it returns, so that a caller applies it whole or not at all.
+package config
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// A Config is a checked configuration: its relations hold, its secrets and
+// certificates are read, its paths are absolute and its host names are
+// normalised. It is not changed after [Load] returned it.
+type Config struct {
+	Storage      Storage       `toml:"storage"`
+	Admin        Admin         `toml:"admin"`
+	Scanner      Scanner       `toml:"scanner"`
+	Notifier     Notifier      `toml:"notifier"`
+	Enforcer     Enforcer      `toml:"enforcer"`
+	Applications []Application `toml:"application"`
+	Channels     []Channel     `toml:"channel"`
+	Alerts       []Alert       `toml:"alert"` // never empty: without any, the documented default
+
+	File     string   `toml:"-"` // where it was read from, as it was named
+	Warnings []string `toml:"-"` // what is allowed but probably not meant; no secrets
+}
+
+// Storage says where the state is kept.
+type Storage struct {
+	DSN       string   `toml:"dsn"`       // absolute path of the SQLite database
+	KeyFile   string   `toml:"key_file"`  // absolute path; not opened here
+	Retention Duration `toml:"retention"` // > 0
+}
+
+// Admin is the listener of renewals, metrics and health.
+type Admin struct {
+	Listen    string `toml:"listen"`     // host:port
+	PublicURL string `toml:"public_url"` // absolute, no trailing slash
+	TLSCert   string `toml:"tls_cert"`   // absolute path, or ""
+	TLSKey    string `toml:"tls_key"`
+	AccountID string `toml:"account_id"` // "" = any
+	Insecure  bool   `toml:"insecure"`
+
+	TLS *tls.Certificate `toml:"-"` // what the two files held, nil without them
+}
+
+// Scanner says when the inventory is looked through.
+type Scanner struct {
+	Schedule     string `toml:"schedule"` // accepted by [ParseSchedule]
+	Timezone     string `toml:"timezone"`
+	HeartbeatURL Secret `toml:"heartbeat_url"` // whoever has it can feign a heartbeat
+}
+
+// Location returns the time zone of the schedule.
+func (s Scanner) Location() *time.Location {
+	loc, err := time.LoadLocation(s.Timezone)
+	if err != nil {
+		return time.UTC
+	}
+	return loc
+}
+
+// Notifier is what all channels share.
+type Notifier struct {
+	Fallback            []string `toml:"fallback"` // names of channels
+	AllowPrivateTargets bool     `toml:"allow_private_targets"`
+}
+
+// Enforcer is the guarding listener.
+type Enforcer struct {
+	Listen          string        `toml:"listen"` // host:port; "" = no listener
+	Issuer          string        `toml:"issuer"` // https, no trailing slash
+	DefaultHostname string        `toml:"default_hostname"`
+	RequireEKU      bool          `toml:"require_eku"`
+	TrustedProxies  []string      `toml:"trusted_proxies"`
+	SessionTickets  bool          `toml:"session_tickets"`
+	Certificates    []Certificate `toml:"certificate"`
+}
+
+// Proxies returns the trusted proxies as prefixes.
+func (e Enforcer) Proxies() []netip.Prefix {
+	prefixes := make([]netip.Prefix, 0, len(e.TrustedProxies))
+	for _, s := range e.TrustedProxies {
+		if p, err := parsePrefix(s); err == nil {
+			prefixes = append(prefixes, p)
+		}
+	}
+	return prefixes
+}
+
+// A Certificate is a server certificate of the guarding listener.
+type Certificate struct {
+	Cert string `toml:"cert"` // absolute path
+	Key  string `toml:"key"`
+
+	Pair tls.Certificate `toml:"-"` // what the files held; Leaf is set
+}
+
+// An Application is a guarded origin.
+type Application struct {
+	Name            string   `toml:"name"`
+	Hostname        string   `toml:"hostname"` // normalised; exact or "*.example.com"
+	Path            string   `toml:"path"`     // "/" or "/prefix"
+	Origin          string   `toml:"origin"`
+	SessionDuration Duration `toml:"session_duration"` // > 0
+	Mode            string   `toml:"mode"`             // ModeEnforce or ModeReportOnly
+	Forwarding      string   `toml:"client_certificate_forwarding"`
+	Policies        []Policy `toml:"policy"`
+}
+
+// The modes of an application.
+const (
+	ModeEnforce    = "enforce"
+	ModeReportOnly = "report_only"
+)
+
+// OriginURL returns the origin, an http or https URL with a host.
+func (a Application) OriginURL() *url.URL {
+	u, err := url.Parse(a.Origin)
+	if err != nil {
+		return &url.URL{}
+	}
+	return u
+}
+
+// A Policy admits or refuses: any of Include, all of Require, none of Exclude.
+type Policy struct {
+	Name    string     `toml:"name"`
+	Action  string     `toml:"action"` // allow, block, bypass or service_auth
+	Include []Selector `toml:"include"`
+	Require []Selector `toml:"require"`
+	Exclude []Selector `toml:"exclude"`
+}
+
+// A Selector holds exactly one of its first four fields, or CA alone. CA
+// narrows any of them to clients of the bundle of that name.
+type Selector struct {
+	Certificate bool   `toml:"certificate"`
+	Everyone    bool   `toml:"everyone"`
+	CommonName  string `toml:"common_name"`
+	IP          string `toml:"ip"` // address or CIDR prefix
+	CA          string `toml:"ca"`
+}
+
+// Prefix returns IP as a prefix, the zero Prefix without one.
+func (s Selector) Prefix() netip.Prefix {
+	p, err := parsePrefix(s.IP)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// The types of channels.
+const (
+	TypeEmail   = "email"
+	TypeSlack   = "slack"
+	TypeWebhook = "webhook"
+)
+
+// A Channel is a destination of alerts. Keys of other types than Type are
+// zero. What a *_file key named has been read into the key beside it.
+type Channel struct {
+	Name string `toml:"name"`
+	Type string `toml:"type"`
+
+	SMTP             string   `toml:"smtp"` // host:port
+	TLS              string   `toml:"tls"`  // starttls, tls or none
+	Username         string   `toml:"username"`
+	Password         Secret   `toml:"password"`
+	PasswordFile     string   `toml:"password_file"`
+	From             string   `toml:"from"` // RFC 5322 mailbox
+	To               []string `toml:"to"`   // bare addresses
+	DefaultTransport bool     `toml:"default_transport"`
+
+	WebhookURL     Secret `toml:"webhook_url"`
+	WebhookURLFile string `toml:"webhook_url_file"`
+	Token          Secret `toml:"token"`
+	TokenFile      string `toml:"token_file"`
+	Channel        string `toml:"channel"`
+
+	URL        Secret `toml:"url"`
+	URLFile    string `toml:"url_file"`
+	Format     string `toml:"format"` // access or standard
+	Secret     Secret `toml:"secret"`
+	SecretFile string `toml:"secret_file"`
+}
+
+// An Alert is a rule: which items, when, and to whom.
+type Alert struct {
+	Name            string            `toml:"name"`
+	Kinds           []string          `toml:"kinds"`
+	Before          []Duration        `toml:"before"` // distinct, none negative
+	Channels        []string          `toml:"channels"`
+	Match           map[string]string `toml:"match"`
+	ScaleShortLived bool              `toml:"scale_short_lived"`
+}

@@ -1,0 +1,99 @@
+package config
+
+import (
+	"slices"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/alert"
+)
+
+// Default returns what an empty file means, before paths are resolved.
+func Default() Config {
+	return Config{
+		Storage: defaultStorage(),
+		Admin:   Admin{Listen: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080"},
+		Scanner: Scanner{Schedule: "@every 15m", Timezone: "UTC"},
+		Enforcer: Enforcer{
+			Listen:         "127.0.0.1:8443",
+			Issuer:         "https://gateway.example.com",
+			SessionTickets: true,
+		},
+	}
+}
+
+func defaultStorage() Storage {
+	return Storage{DSN: "certvigil.db", Retention: days(400)}
+}
+
+// kinds are all kinds of items, which a rule is about unless it says less.
+var kinds = []string{string(alert.KindCA), string(alert.KindClient), string(alert.KindServer), string(alert.KindCRL)}
+
+// preset sets the spans that the applications leave out. It runs before the
+// environment is expanded, when a span that is given still has its text.
+func (c *Config) preset() {
+	for i := range c.Applications {
+		if d := &c.Applications[i].SessionDuration; d.text == "" {
+			d.Duration = 24 * time.Hour
+		}
+	}
+}
+
+// complete fills in what the tables of lists leave out.
+func (c *Config) complete() {
+	for i := range c.Applications {
+		c.Applications[i].complete()
+	}
+	for i := range c.Channels {
+		c.Channels[i].complete()
+	}
+	if len(c.Alerts) == 0 {
+		c.Alerts = []Alert{{Name: "default", Channels: c.channelNames()}}
+	}
+	for i := range c.Alerts {
+		c.Alerts[i].complete()
+	}
+}
+
+func (a *Application) complete() {
+	a.Path = or(a.Path, "/")
+	a.Mode = or(a.Mode, ModeEnforce)
+	a.Forwarding = or(a.Forwarding, "off")
+}
+
+func (c *Channel) complete() {
+	switch c.Type {
+	case TypeEmail:
+		c.TLS = or(c.TLS, "starttls")
+	case TypeWebhook:
+		c.Format = or(c.Format, "access")
+	}
+}
+
+func (a *Alert) complete() {
+	if a.Kinds == nil {
+		a.Kinds = kinds
+	}
+	if a.Before == nil {
+		a.Before = []Duration{days(30), days(14)}
+	}
+}
+
+// channelNames returns the name of every channel, each once.
+func (c *Config) channelNames() []string {
+	var names []string
+	for _, ch := range c.Channels {
+		if !slices.Contains(names, ch.Name) {
+			names = append(names, ch.Name)
+		}
+	}
+	return names
+}
+
+func days(n int) Duration { return Duration{Duration: time.Duration(n) * alert.Day} }
+
+func or(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}

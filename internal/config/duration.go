@@ -1,0 +1,87 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/alert"
+)
+
+// A Duration is a span of time, never negative, written as days and what
+// [time.ParseDuration] knows: "30d", "36h", "15m", "1d12h", "0d". A day is 24
+// hours.
+type Duration struct {
+	time.Duration
+
+	// text is what the file says until the environment is expanded in it.
+	text string
+}
+
+const maxDays = int64(math.MaxInt64 / alert.Day)
+
+// ParseDuration reads a span. Its errors say what was wrong with it.
+func ParseDuration(s string) (time.Duration, error) {
+	if s == "" || strings.ContainsAny(s, "+-") {
+		return 0, fmt.Errorf("%q is no span of time", s)
+	}
+	whole, rest, hasDays := strings.Cut(s, "d")
+	if !hasDays {
+		whole, rest = "0", s
+	}
+	days, err := strconv.ParseInt(whole, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange) || days > maxDays:
+		return 0, fmt.Errorf("%q is more than %d days", s, maxDays)
+	case err != nil:
+		return 0, fmt.Errorf("%q is no span of time", s)
+	case rest == "":
+		return time.Duration(days) * alert.Day, nil
+	case rest == "0" || rest[len(rest)-1] < 'a':
+		return 0, fmt.Errorf("%q has no unit", s)
+	}
+	part, err := time.ParseDuration(rest)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no span of time", s)
+	}
+	total := time.Duration(days)*alert.Day + part
+	if total < 0 {
+		return 0, fmt.Errorf("%q is more than %d days", s, maxDays)
+	}
+	return total, nil
+}
+
+// UnmarshalText keeps the text; [Load] reads it once the environment has been
+// expanded in it.
+func (d *Duration) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("a span of time is empty")
+	}
+	d.text = string(text)
+	return nil
+}
+
+// MarshalText returns String.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// String returns the span as it would be written in the file, e.g. "1d12h".
+func (d Duration) String() string {
+	days, rest := d.Duration/alert.Day, d.Duration%alert.Day
+	if rest == 0 {
+		return fmt.Sprintf("%dd", days)
+	}
+	s := rest.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	if days > 0 {
+		s = fmt.Sprintf("%dd%s", days, s)
+	}
+	return s
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// A layout knows where in the document each key stands, under the path that
+// messages use: "application[1].policy[0].include[0].ip".
+type layout struct {
+	doc     []byte
+	entries []entry        // in document order
+	arrays  map[string]int // how many elements each array of tables has so far
+}
+
+type entry struct {
+	key       string
+	line, col int  // from 1
+	table     bool // stands in a [table] header
+}
+
+// locate reads the layout of a document, as far as its syntax is sound.
+func locate(doc []byte) *layout {
+	l := &layout{doc: doc, arrays: map[string]int{}}
+	var p unstable.Parser
+	p.Reset(doc)
+	prefix := ""
+	for p.NextExpression() {
+		node := p.Expression()
+		switch node.Kind {
+		case unstable.KeyValue:
+			l.keyValue(prefix, node)
+		case unstable.Table:
+			keys, offset := keysOf(node)
+			prefix = l.resolve(keys)
+			l.add(prefix, offset, true)
+		case unstable.ArrayTable:
+			keys, offset := keysOf(node)
+			last := len(keys) - 1
+			path := join(l.resolve(keys[:last]), keys[last])
+			prefix = fmt.Sprintf("%s[%d]", path, l.arrays[path])
+			l.arrays[path]++
+			l.add(prefix, offset, false)
+		}
+	}
+	return l
+}
+
+// resolve returns the path of a table header: a name that is an array of
+// tables means its latest element.
+func (l *layout) resolve(keys []string) string {
+	path := ""
+	for _, k := range keys {
+		path = join(path, k)
+		if n := l.arrays[path]; n > 0 {
+			path = fmt.Sprintf("%s[%d]", path, n-1)
+		}
+	}
+	return path
+}
+
+func (l *layout) keyValue(prefix string, node *unstable.Node) {
+	keys, offset := keysOf(node)
+	path := join(prefix, strings.Join(keys, "."))
+	l.add(path, offset, false)
+	l.value(path, node.Value())
+}
+
+func (l *layout) value(path string, node *unstable.Node) {
+	i := 0
+	for it := node.Children(); it.Next(); i++ {
+		child := it.Node()
+		if node.Kind == unstable.InlineTable {
+			l.keyValue(path, child)
+			continue
+		}
+		element := fmt.Sprintf("%s[%d]", path, i)
+		if child.Raw.Length > 0 {
+			l.add(element, int(child.Raw.Offset), false)
+		}
+		l.value(element, child)
+	}
+}
+
+func (l *layout) add(key string, offset int, table bool) {
+	before := l.doc[:offset]
+	line := bytes.Count(before, []byte("\n")) + 1
+	col := offset - bytes.LastIndexByte(before, '\n')
+	l.entries = append(l.entries, entry{key, line, col, table})
+}
+
+// at returns the key that stands at a position, or last before it.
+func (l *layout) at(line, col int) string {
+	key := ""
+	for _, e := range l.entries {
+		if e.line > line || e.line == line && e.col > col {
+			break
+		}
+		key = e.key
+	}
+	return key
+}
+
+// line returns where a key stands, else the nearest table or list around it,
+// else 0.
+func (l *layout) line(key string) int {
+	for key != "" {
+		i := slices.IndexFunc(l.entries, func(e entry) bool { return e.key == key })
+		if i >= 0 {
+			return l.entries[i].line
+		}
+		key = key[:max(strings.LastIndexAny(key, ".["), 0)]
+	}
+	return 0
+}
+
+func keysOf(node *unstable.Node) (keys []string, offset int) {
+	for it := node.Key(); it.Next(); {
+		if keys == nil {
+			offset = int(it.Node().Raw.Offset)
+		}
+		keys = append(keys, string(it.Node().Data))
+	}
+	return keys, offset
+}
+
+func join(prefix, key string) string {
+	if prefix == "" {
+		return key
+	}
+	return prefix + "." + key
+}

@@ -1,0 +1,106 @@
+package config
+
+import (
+	"crypto/x509"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// remark warns about what is allowed and probably not meant.
+func (c *checker) remark(cfg *Config) {
+	c.remarkSilence(cfg)
+	c.remarkLinks(cfg)
+	c.remarkPlaintext(cfg.Channels)
+	c.remarkServerCertificates(cfg)
+}
+
+// remarkSilence tells what nobody would hear of.
+func (c *checker) remarkSilence(cfg *Config) {
+	if len(cfg.Channels) == 0 {
+		c.warn("no [[channel]] is configured: nothing would be sent")
+		return
+	}
+	covered := map[string]bool{}
+	for _, a := range cfg.Alerts {
+		if len(a.Channels) == 0 {
+			c.warn("alert %q names no channels: it tells nobody", a.Name)
+			continue
+		}
+		if len(a.Match) > 0 {
+			continue // it covers labelled items only
+		}
+		for _, k := range a.Kinds {
+			covered[k] = true
+		}
+	}
+	for _, k := range kinds {
+		if !covered[k] {
+			c.warn("no alert covers every item of kind %q: some may expire unnoticed", k)
+		}
+	}
+}
+
+func (c *checker) remarkLinks(cfg *Config) {
+	u, err := url.Parse(cfg.Admin.PublicURL)
+	if err != nil || !isLoopback(u.Hostname()) || !slices.ContainsFunc(cfg.Channels, Channel.remote) {
+		return
+	}
+	c.warn("admin.public_url %q is loopback: links in messages will not work elsewhere", cfg.Admin.PublicURL)
+}
+
+// remote reports whether the channel's messages leave the machine.
+func (c Channel) remote() bool {
+	host, _, _ := net.SplitHostPort(c.SMTP)
+	switch {
+	case c.Type == TypeEmail:
+	case c.Token != "":
+		return true
+	default:
+		host = c.target().Hostname()
+	}
+	return !isLoopback(host)
+}
+
+// target returns the URL that is posted to, an empty one without it.
+func (c Channel) target() *url.URL {
+	u, err := url.Parse(or(c.WebhookURL.Reveal(), c.URL.Reveal()))
+	if err != nil {
+		return &url.URL{}
+	}
+	return u
+}
+
+func (c *checker) remarkPlaintext(channels []Channel) {
+	for _, ch := range channels {
+		switch {
+		case !ch.remote():
+		case ch.Type == TypeEmail && ch.TLS == "none" && ch.Username != "":
+			c.warn("channel %q sends its password unencrypted: set tls to starttls or tls", ch.Name)
+		case ch.target().Scheme == "http":
+			c.warn("channel %q posts over http, unencrypted", ch.Name)
+		}
+	}
+}
+
+// remarkServerCertificates tells which host name no server certificate has.
+func (c *checker) remarkServerCertificates(cfg *Config) {
+	if cfg.Enforcer.Listen == "" {
+		return
+	}
+	for _, a := range cfg.Applications {
+		if !slices.ContainsFunc(cfg.Enforcer.Certificates, func(s Certificate) bool { return names(s.Pair.Leaf, a.Hostname) }) {
+			c.warn("no server certificate names %s: clients of application %q will refuse the connection", a.Hostname, a.Name)
+		}
+	}
+}
+
+// names reports whether a certificate is good for a name, or for any name
+// under a wildcard.
+func names(leaf *x509.Certificate, host string) bool {
+	if rest, ok := strings.CutPrefix(host, "*."); ok {
+		host = "any." + rest
+	}
+	return leaf != nil && leaf.VerifyHostname(host) == nil
+}
