@@ -27,7 +27,7 @@ func (c *checker) decode(doc []byte, target any, table string) bool {
 		c.brokenValue(broken, schema)
 		return false
 	case err != nil:
-		c.fail("document", "", "%s", strings.TrimPrefix(err.Error(), "toml: "))
+		c.fail("document", "see config.example.toml", "%s", strings.TrimPrefix(err.Error(), "toml: "))
 		return false
 	}
 	return c.validateTables(schema)
