@@ -1,9 +1,9 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -12,7 +12,7 @@ import (
 // A layout knows where in the document each key stands, under the path that
 // messages use: "application[1].policy[0].include[0].ip".
 type layout struct {
-	doc     []byte
+	starts  []int          // the offset of each line
 	entries []entry        // in document order
 	arrays  map[string]int // how many elements each array of tables has so far
 }
@@ -25,7 +25,12 @@ type entry struct {
 
 // locate reads the layout of a document, as far as its syntax is sound.
 func locate(doc []byte) *layout {
-	l := &layout{doc: doc, arrays: map[string]int{}}
+	l := &layout{starts: []int{0}, arrays: map[string]int{}}
+	for i, b := range doc {
+		if b == '\n' {
+			l.starts = append(l.starts, i+1)
+		}
+	}
 	var p unstable.Parser
 	p.Reset(doc)
 	prefix := ""
@@ -87,10 +92,8 @@ func (l *layout) value(path string, node *unstable.Node) {
 }
 
 func (l *layout) add(key string, offset int, table bool) {
-	before := l.doc[:offset]
-	line := bytes.Count(before, []byte("\n")) + 1
-	col := offset - bytes.LastIndexByte(before, '\n')
-	l.entries = append(l.entries, entry{key, line, col, table})
+	line := sort.SearchInts(l.starts, offset+1) // the lines that start at or before it
+	l.entries = append(l.entries, entry{key, line, offset - l.starts[line-1] + 1, table})
 }
 
 // at returns the key that stands at a position, or last before it.

@@ -85,7 +85,7 @@ func LoadStorage(path string) (Storage, error) {
 }
 
 // maxDocument bounds what is read: a configuration is written by people.
-const maxDocument = 4 << 20
+const maxDocument = 1 << 20
 
 func open(path string, getenv func(string) (string, bool)) ([]byte, *checker, error) {
 	abs, err := filepath.Abs(path)
