@@ -2,10 +2,12 @@ package notifier
 
 import (
 	"context"
-	"errors"
+	"crypto/rand"
+	"encoding/hex"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/templates"
 )
 
 // A Message is one delivery on its way to its recipient.
@@ -14,7 +16,7 @@ type Message struct {
 	Channel   string
 	Recipient string
 	Rule      string
-	Entries   []alert.Entry // most urgent first; never empty
+	Entries   []alert.Entry // most urgent first; never empty unless Test is set
 	Attempt   int           // from 1
 	CreatedAt time.Time
 	Now       time.Time // what the words of the message are true for
@@ -31,28 +33,21 @@ type Channel interface {
 	Send(ctx context.Context, m Message) error
 }
 
-type verdict struct {
-	error
-	permanent, failing bool
-	after              time.Duration
+// Words returns what the message says, for the renderers of templates.
+func (m Message) Words() templates.Message {
+	return templates.Message{
+		ID: m.ID, Channel: m.Channel, Rule: m.Rule, Entries: m.Entries,
+		Now: m.Now, AdminURL: m.AdminURL, Test: m.Test,
+	}
 }
 
-func (v *verdict) Unwrap() error { return v.error }
-
-// Permanent marks an error that no retry of this message can mend.
-func Permanent(err error) error { return &verdict{error: err, permanent: true} }
-
-// ChannelFailing marks an error that concerns the channel, not the message:
-// its deliveries wait until it is mended.
-func ChannelFailing(err error) error { return &verdict{error: err, failing: true} }
-
-// RetryAfter marks a transient error whose counterpart said how long to wait.
-func RetryAfter(err error, after time.Duration) error { return &verdict{error: err, after: after} }
-
-func verdictOf(err error) verdict {
-	var v *verdict
-	if errors.As(err, &v) {
-		return *v
+// NewTestMessage returns a message that tries a channel out. It tells of no
+// item and passes no outbox: hand it to [Channel.Send].
+func NewTestMessage(channel, recipient, adminURL string, now time.Time) Message {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails, as crypto/rand documents
+	return Message{
+		ID: hex.EncodeToString(id), Channel: channel, Recipient: recipient, Attempt: 1,
+		CreatedAt: now, Now: now, AdminURL: adminURL, Test: true,
 	}
-	return verdict{error: err}
 }

@@ -1,0 +1,117 @@
+package notifier
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxAnswer is how much of an HTTP answer is read, and how much of it is told.
+const (
+	maxAnswer = 64 << 10
+	maxWords  = 200
+)
+
+// NewHTTPClient returns a client for destinations that are not trusted to
+// behave: every step has a deadline, redirects are not followed, and proxy
+// environment variables are honoured. A nil tlsConfig means the system's roots.
+func NewHTTPClient(timeout time.Duration, tlsConfig *tls.Config) *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSHandshakeTimeout = min(timeout, 10*time.Second)
+	transport.ResponseHeaderTimeout = timeout
+	transport.MaxResponseHeaderBytes = maxAnswer
+	transport.MaxIdleConnsPerHost = 2
+	transport.IdleConnTimeout = 30 * time.Second
+	if tlsConfig != nil {
+		transport.TLSClientConfig = tlsConfig.Clone()
+	}
+	return &http.Client{
+		Transport:     transport,
+		Timeout:       timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// LimitBody returns a body that ends after 64 KiB.
+func LimitBody(body io.ReadCloser) io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(body, maxAnswer), body}
+}
+
+// ReadAnswer reads what an HTTP counterpart said, bounded, in one line.
+func ReadAnswer(body io.Reader) string {
+	b, _ := io.ReadAll(io.LimitReader(body, maxAnswer))
+	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(b), "?")), " ")
+	if r := []rune(text); len(r) > maxWords {
+		text = string(r[:maxWords]) + "…"
+	}
+	return text
+}
+
+// ResponseError returns nil for a 2xx status, and else an error that asks for
+// what the status means: 400 and 410 are permanent, 401, 403 and 404 mean a
+// failing channel, 429 and any answer with Retry-After is a limit, everything
+// else is transient. The answer is the counterpart's words and may be empty.
+func ResponseError(status int, header http.Header, answer string, now time.Time) error {
+	if status >= 200 && status < 300 {
+		return nil
+	}
+	err := fmt.Errorf("answered %d %s", status, http.StatusText(status))
+	if answer != "" {
+		err = fmt.Errorf("%w: %s", err, answer)
+	}
+	switch status {
+	case http.StatusBadRequest, http.StatusGone:
+		return Permanent(err)
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return ChannelFailing(err)
+	}
+	after, said := parseRetryAfter(header.Get("Retry-After"), now)
+	if status == http.StatusTooManyRequests || said && status >= 500 {
+		return RetryAfter(err, after)
+	}
+	return err
+}
+
+// parseRetryAfter reads seconds or an HTTP date (RFC 9110 §10.2.3).
+func parseRetryAfter(value string, now time.Time) (after time.Duration, ok bool) {
+	if seconds, err := strconv.ParseUint(value, 10, 63); err == nil {
+		return time.Duration(min(seconds, uint64(maxLimit/time.Second))) * time.Second, true
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(at.Sub(now), 0), true
+	}
+	return 0, false
+}
+
+// TransportError returns an error of http.Client.Do without the URL, which may
+// be a secret. A certificate that does not verify, or a counterpart that speaks
+// no TLS, means a failing channel; anything else is transient.
+func TransportError(err error) error {
+	if urlError, ok := errors.AsType[*url.Error](err); ok {
+		err = urlError.Err
+	}
+	if IsTLSTrouble(err) {
+		return ChannelFailing(err)
+	}
+	return err
+}
+
+// IsTLSTrouble reports whether err comes of a certificate that does not verify
+// or a counterpart that speaks no TLS: only a change of configuration, on
+// either side, mends it.
+func IsTLSTrouble(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[tls.RecordHeaderError](err)
+	return ok
+}

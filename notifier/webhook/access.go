@@ -1,0 +1,101 @@
+package webhook
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/notifier"
+	"github.com/certvigil/certvigil/templates"
+)
+
+// accessType is the alert_type of every item, whatever its kind.
+const accessType = "access_custom_certificate_expiration_type"
+
+// access is the JSON that the reference product sends when an mTLS certificate
+// expires.
+type access struct {
+	accountID string
+}
+
+// accessBody bears the keys in the order of the reference. The reference
+// leaves out account_id, policy_id and alert_type where they do not apply.
+type accessBody struct {
+	AccountID     string `json:"account_id,omitempty"`
+	CorrelationID string `json:"alert_correlation_id"`
+	AlertEvent    string `json:"alert_event"`
+	AlertType     string `json:"alert_type,omitempty"`
+	Data          any    `json:"data"`
+	Name          string `json:"name"`
+	PolicyID      string `json:"policy_id,omitempty"`
+	PolicyName    string `json:"policy_name"`
+	Text          string `json:"text"`
+	TS            int64  `json:"ts"`
+}
+
+type accessData struct {
+	AccountName   string `json:"account_name"`
+	AccountTag    string `json:"account_tag"`
+	CertificateID string `json:"certificate_id"`
+	DaysLeft      int    `json:"days_til_expiration"`
+	Hostnames     string `json:"hostnames"`
+	ZoneName      string `json:"zone_name"`
+	ZoneTag       string `json:"zone_tag"`
+}
+
+// body tells of the first entry; a summary of several counts the others in its
+// text. A test message is text alone, as the reference sends it.
+func (f access) body(m notifier.Message) ([]byte, error) {
+	text, err := templates.RenderText(m.Words())
+	if err != nil {
+		return nil, err
+	}
+	if m.Test || len(m.Entries) == 0 {
+		return encode(struct {
+			Text string `json:"text"`
+		}{text})
+	}
+	e := m.Entries[0]
+	b := accessBody{
+		AccountID: f.accountID, CorrelationID: correlationID(e.Alert), AlertEvent: "ALERT_STATE_EVENT_START",
+		Data: struct{}{}, Name: m.Rule, PolicyID: policyID(m.Rule), PolicyName: m.Rule, Text: text, TS: m.Now.Unix(),
+	}
+	if e.Alert.Event == alert.EventRenewed || e.Alert.Event == alert.EventRevoked {
+		b.AlertEvent = "ALERT_STATE_EVENT_END"
+	}
+	if e.Item != nil {
+		b.AlertType = accessType
+		b.Data = accessData{
+			AccountTag: f.accountID, CertificateID: e.Item.ID,
+			DaysLeft: daysLeft(e.Item.NotAfter, m.Now), Hostnames: strings.Join(e.Item.Hostnames, ","),
+		}
+	}
+	return encode(b)
+}
+
+// authorize shows the secret in plain, as the reference does.
+func (access) authorize(h http.Header, secret string) { h.Set("cf-webhook-auth", secret) }
+
+// daysLeft is rounded up, and 0 once expired.
+func daysLeft(notAfter, now time.Time) int {
+	left := notAfter.Sub(now)
+	if left <= 0 {
+		return 0
+	}
+	return int((left + alert.Day - 1) / alert.Day)
+}
+
+// correlationID is the same for whatever is told of one item in one epoch.
+func correlationID(a alert.Alert) string { return alert.ID(a.Subject, a.Epoch, "", 0, "") }
+
+// policyID is 32 hex digits that a rule keeps as long as its name.
+func policyID(rule string) string {
+	if rule == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("policy:" + rule))
+	return hex.EncodeToString(sum[:16])
+}

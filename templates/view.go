@@ -1,0 +1,201 @@
+package templates
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/alert"
+)
+
+// A view is a message as the templates read it.
+type view struct {
+	Message
+	Title   string
+	Entries []entryView // at most Spelled
+	More    int         // how many are counted only
+	Single  bool
+	Attach  bool // the mail has all of them attached
+	Upload  bool // some entry can be renewed by upload
+}
+
+// An entryView is one entry of a message.
+type entryView struct {
+	Number int // from 1
+	Title  string
+	End    string // RFC 3339; empty for a failure notice
+	Rows   []row
+	Advice string   // what to do next, a sentence; may be empty
+	Steps  []string // commands, any one of which does it
+	Detail string   // the words of a failure notice, behind its title
+	Urgent bool     // has expired, or failed
+}
+
+// A row is one fact about an item.
+type row struct {
+	Label string
+	Value string
+	Brief string // the same where space is scarce
+	Whole bool   // never broken over lines, so that it can be copied
+}
+
+func (m Message) view() view {
+	spelled := m.Entries[:min(len(m.Entries), Spelled)]
+	if m.Test {
+		spelled = nil
+	}
+	v := view{Message: m, Title: m.Headline(), Single: len(m.Entries) == 1, More: len(m.Entries) - len(spelled)}
+	if m.Test {
+		v.More = 0
+	}
+	v.Attach = v.More > 0
+	for i, e := range spelled {
+		v.Entries = append(v.Entries, m.entry(i+1, e))
+		v.Upload = v.Upload || uploadable(e)
+	}
+	return v
+}
+
+func (m Message) entry(number int, e alert.Entry) entryView {
+	v := entryView{Number: number, Title: m.title(e), Urgent: m.state(e) == "expired" || e.Item == nil}
+	if e.Item == nil {
+		_, v.Detail = splitDetail(e.Alert.Detail)
+		return v
+	}
+	v.End = e.Item.NotAfter.UTC().Format(time.RFC3339)
+	v.Rows = m.rows(e)
+	v.Advice = m.advice(e)
+	v.Steps = m.steps(e)
+	return v
+}
+
+// rows are the facts by which people find the item; empty ones are left out.
+func (m Message) rows(e alert.Entry) []row {
+	i := e.Item
+	end := "Expires"
+	switch {
+	case i.Kind == alert.KindCRL:
+		end = "Next update"
+	case m.state(e) == "expired":
+		end = "Expired"
+	}
+	threshold := ""
+	if e.Alert.Event == alert.EventExpiring {
+		threshold = alert.FormatThreshold(e.Alert.Threshold) + " before the end"
+	}
+	all := []row{
+		{Label: end, Value: i.NotAfter.UTC().Format(time.RFC3339) + " (" + alert.FormatLeft(i.NotAfter, m.Now) + ")"},
+		{Label: "Subject", Value: i.Subject},
+		{Label: "Issuer", Value: i.Issuer},
+		{Label: "Serial", Value: i.Serial},
+		{Label: "SHA-256", Value: i.Fingerprint, Whole: true},
+		list("Names", i.SANs),
+		list("Hostnames", i.Hostnames),
+		list("Bundles", i.Bundles),
+		list("Labels", labels(i.Labels)),
+		{Label: "Threshold", Value: threshold},
+	}
+	var rows []row
+	for _, r := range all {
+		if r.Value = clean(r.Value); r.Value != "" {
+			r.Brief = shorten(cmp.Or(clean(r.Brief), r.Value), maxBrief)
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// list is a row of several values.
+func list(label string, values []string) row {
+	return row{Label: label, Value: few(values, maxValue), Brief: few(values, maxBrief)}
+}
+
+// few lists the first values by name, as long as the list is no longer than
+// length, and counts the rest.
+func few(values []string, length int) string {
+	const most, room = 20, len(" and 1000000 more")
+	length -= room
+	list := ""
+	for n, v := range values {
+		if n == most || n > 0 && len(list)+len(v) > length {
+			return fmt.Sprintf("%s and %d more", list, len(values)-n)
+		}
+		if n > 0 {
+			list += ", "
+		}
+		list += shorten(v, length)
+	}
+	return list
+}
+
+func labels(m map[string]string) []string {
+	var pairs []string
+	for k, v := range m {
+		pairs = append(pairs, k+"="+v)
+	}
+	slices.Sort(pairs)
+	return pairs
+}
+
+func uploadable(e alert.Entry) bool {
+	return e.Item != nil && e.Alert.Event == alert.EventExpiring &&
+		(e.Item.Kind == alert.KindCA || e.Item.Kind == alert.KindClient)
+}
+
+// advice says what to do next.
+func (m Message) advice(e alert.Entry) string {
+	if e.Alert.Event != alert.EventExpiring {
+		return ""
+	}
+	switch e.Item.Kind {
+	case alert.KindCA:
+		if m.state(e) == "expired" {
+			return "Nobody with a certificate of this CA is admitted any more. Issue its new certificate and hand it in:"
+		}
+		return "Issue the CA's new certificate and hand it in (the old one stays trusted until it ends):"
+	case alert.KindClient:
+		return "Issue a new certificate for the same subject, install it at the client, and hand it in:"
+	case alert.KindServer:
+		if files := filesOf(*e.Item); files != "" {
+			return "Replace its certificate and key files (" + files + "); they are read again when they change."
+		}
+		return "Install a renewed certificate where it is served."
+	case alert.KindCRL:
+		return "Have its issuer publish a fresh revocation list and hand it in:"
+	}
+	return ""
+}
+
+func filesOf(i alert.Item) string {
+	var files []string
+	for _, s := range i.Sources {
+		if s.Kind == alert.SourceFile || s.Kind == alert.SourceConfig {
+			files = append(files, clean(s.Reference))
+		}
+	}
+	return few(files, maxBrief)
+}
+
+// steps are the exact commands that carry the advice out.
+func (m Message) steps(e alert.Entry) []string {
+	switch {
+	case uploadable(e):
+		return []string{
+			"certvigil cert renew " + prefix(e.Item.ID) + " new.pem",
+			"curl --data-binary @new.pem -H \"Authorization: Bearer $TOKEN\" '" + m.RenewURL(*e.Item) + "'",
+		}
+	case e.Alert.Event == alert.EventExpiring && e.Item.Kind == alert.KindCRL:
+		return []string{"certvigil crl add new.crl"}
+	}
+	return nil
+}
+
+// RenewURL returns where an item's renewed certificate is posted to.
+func (m Message) RenewURL(i alert.Item) string {
+	return m.AdminURL + "/renewals?item=" + url.QueryEscape(i.ID)
+}
+
+// prefix is enough of an id to name its item on the command line.
+func prefix(id string) string { return clean(id[:min(len(id), 8)]) }
