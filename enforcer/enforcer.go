@@ -1,0 +1,253 @@
+package enforcer
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/fault"
+)
+
+// Options configure an [Enforcer]. The zero value is usable.
+type Options struct {
+	Now     func() time.Time // default time.Now
+	Logger  *slog.Logger     // default discards
+	Metrics Metrics
+
+	HandshakeTimeout time.Duration // default 10 s
+	OriginTimeout    time.Duration // until the origin's response head; default 100 s
+	MaxHandshakes    int           // at once, the rest waits; default 512
+}
+
+// Metrics are called for what happens on the listener; nil functions are
+// skipped. All may be called concurrently. Names come from the configuration,
+// reasons from [Reason]: both are bounded.
+type Metrics struct {
+	Handshake func(resumed bool, err error)
+	Request   func(application string, admitted bool, reason Reason)
+	CutOff    func(application string, reason Reason) // a request in flight lost its admission
+}
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	maxStreams        = 250
+	sweepInterval     = 250 * time.Millisecond
+	maxAcceptBackoff  = time.Second
+)
+
+// An Enforcer is the listener. All methods may be called concurrently.
+type Enforcer struct {
+	now     func() time.Time
+	log     *slog.Logger
+	metrics Metrics
+
+	applying sync.Mutex // serialises Apply
+	current  atomic.Pointer[snapshot]
+	flights  flights
+
+	outer      *tls.Config // asks for the configuration of each client
+	sealer     *tls.Config // owns the ticket keys; outlives every state
+	handshakes chan struct{}
+	timeout    time.Duration // of a handshake
+
+	server *http.Server
+	proxy  *httputil.ReverseProxy
+	ready  *handoff // handshaken connections, on their way to the server
+
+	life     context.Context // ends with Shutdown
+	end      context.CancelFunc
+	closing  sync.Mutex
+	listener []net.Listener
+}
+
+// New returns an enforcer that refuses everything until [Enforcer.Apply].
+func New(opts Options) (*Enforcer, error) {
+	if opts.MaxHandshakes < 0 || opts.HandshakeTimeout < 0 || opts.OriginTimeout < 0 {
+		return nil, fault.New(fault.Invalid, "enforcer_options", "a limit of the listener is negative")
+	}
+	setDefaults(&opts)
+	e := &Enforcer{
+		now:        opts.Now,
+		log:        opts.Logger,
+		metrics:    opts.Metrics,
+		handshakes: make(chan struct{}, opts.MaxHandshakes),
+		timeout:    opts.HandshakeTimeout,
+		ready:      newHandoff(),
+	}
+	e.life, e.end = context.WithCancel(context.Background())
+	e.sealer = &tls.Config{MinVersion: tls.VersionTLS12, Time: opts.Now}
+	e.outer = &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		Time:       opts.Now,
+		NextProtos: nextProtos,
+		// The configuration comes from the callback alone. There is no
+		// certificate here, so a callback that returned none could serve nobody.
+		GetConfigForClient: e.configForClient,
+	}
+	e.proxy = e.newProxy(opts.OriginTimeout)
+	e.server = e.newServer()
+	return e, nil
+}
+
+func setDefaults(opts *Options) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.HandshakeTimeout == 0 {
+		opts.HandshakeTimeout = 10 * time.Second
+	}
+	if opts.OriginTimeout == 0 {
+		opts.OriginTimeout = 100 * time.Second
+	}
+	if opts.MaxHandshakes == 0 {
+		opts.MaxHandshakes = 512
+	}
+}
+
+func (e *Enforcer) newServer() *http.Server {
+	return &http.Server{
+		Handler:           e,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		// OPTIONS * would otherwise be answered without a verdict.
+		DisableGeneralOptionsHandler: true,
+		ConnContext:                  withClient,
+		ErrorLog:                     slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// Apply validates the state and makes it the current one for every request
+// from now on; requests in flight that it no longer admits are cut off before
+// Apply returns. On an error, of kind fault.Invalid, the old state stays.
+func (e *Enforcer) Apply(state State) error {
+	e.applying.Lock()
+	defer e.applying.Unlock()
+	next, err := e.compile(state)
+	if err != nil {
+		return err
+	}
+	if old := e.current.Load(); old != nil {
+		next.seq = old.seq + 1
+	}
+	e.current.Store(next)
+	e.sweep()
+	return nil
+}
+
+// Serve accepts connections on l until [Enforcer.Shutdown], after which it
+// returns nil. It closes l.
+func (e *Enforcer) Serve(l net.Listener) error {
+	if !e.open(l) {
+		return errors.Join(http.ErrServerClosed, l.Close())
+	}
+	go e.accept(l)
+	go e.sweepLoop()
+	err := e.server.Serve(e.ready)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// open notes the listener, unless the enforcer is already shut down.
+func (e *Enforcer) open(l net.Listener) bool {
+	e.closing.Lock()
+	defer e.closing.Unlock()
+	if e.life.Err() != nil {
+		return false
+	}
+	e.listener = append(e.listener, l)
+	return true
+}
+
+// Shutdown stops accepting, lets requests end until ctx is done, then closes
+// what is left. WebSockets have no end of their own: they are closed as soon
+// as the requests are through. It returns ctx's error if that came first.
+func (e *Enforcer) Shutdown(ctx context.Context) error {
+	e.closing.Lock()
+	e.end()
+	for _, l := range e.listener {
+		_ = l.Close() // the accept loop ends by it; there is nothing to save
+	}
+	e.closing.Unlock()
+
+	err := e.server.Shutdown(ctx)
+	e.flights.cutAll(errShutdown)
+	err = errors.Join(err, e.flights.wait(ctx))
+	_ = e.server.Close() // what the drain left over
+	if t, ok := e.proxy.Transport.(*http.Transport); ok {
+		t.CloseIdleConnections()
+	}
+	return err
+}
+
+var errShutdown = errors.New("the listener is shutting down")
+
+// accept hands each connection to a goroutine of its own, so that a slow
+// handshake delays nobody else's.
+func (e *Enforcer) accept(l net.Listener) {
+	var backoff time.Duration
+	for {
+		conn, err := l.Accept()
+		if err == nil {
+			backoff = 0
+			go e.handshake(conn)
+			continue
+		}
+		if e.life.Err() != nil || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
+			return
+		}
+		// Out of file descriptors, most often: wait for some to be freed.
+		backoff = min(max(2*backoff, 5*time.Millisecond), maxAcceptBackoff)
+		e.log.Warn("accepting connections failed", "error", err, "retry_in", backoff)
+		select {
+		case <-time.After(backoff):
+		case <-e.life.Done():
+			return
+		}
+	}
+}
+
+// handshake fails closed: a connection reaches the server only when its
+// handshake is complete, within the time limit.
+func (e *Enforcer) handshake(conn net.Conn) {
+	ctx, cancel := context.WithTimeout(e.life, e.timeout)
+	defer cancel()
+	client := &client{Conn: conn}
+	secure := tls.Server(client, e.outer)
+	err := secure.HandshakeContext(ctx)
+	if client.slot {
+		<-e.handshakes
+	}
+	if err != nil {
+		e.log.Debug("handshake failed", "remote", conn.RemoteAddr().String(), "error", err)
+		e.countHandshake(false, err)
+		_ = conn.Close()
+		return
+	}
+	cs := secure.ConnectionState()
+	client.identify(&cs)
+	e.countHandshake(cs.DidResume, nil)
+	e.ready.pass(secure)
+}
+
+func (e *Enforcer) countHandshake(resumed bool, err error) {
+	if e.metrics.Handshake != nil {
+		e.metrics.Handshake(resumed, err)
+	}
+}

@@ -1,0 +1,68 @@
+package enforcer
+
+import (
+	"context"
+	"net/http"
+	"strings"
+)
+
+// ServeHTTP judges a request and passes it on, or refuses it. It fails closed:
+// a request on a connection that is not one of ours is refused.
+func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c, ours := clientOf(r)
+	s := e.current.Load()
+	if !ours || s == nil {
+		e.refuse(w, r, &flight{}, decision{reason: ReasonNoState, status: http.StatusForbidden, verdict: noCertificate})
+		return
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	target := *r.URL
+	f := &flight{
+		subject: subject{client: c, host: r.Host, target: &target, addr: clientAddr(c.addr, s.trusted, r.Header)},
+		cancel:  cancel,
+	}
+	e.flights.add(f)
+	defer e.flights.remove(f)
+
+	d := s.judge(&f.subject, e.now())
+	switch {
+	case !originForm(r):
+		// CONNECT and OPTIONS * name no path that an application could guard.
+		d = decision{reason: ReasonBadTarget, status: http.StatusBadRequest, verdict: noCertificate}
+	case d.site != nil && r.URL.Path == certsPath:
+		serveCerts(w, r, s.jwks)
+		return
+	}
+	if d.status != 0 {
+		e.refuse(w, r, f, d)
+		return
+	}
+	f.decide(d)
+	e.pass(w, r.WithContext(ctx), f, s, &d)
+}
+
+// originForm reports whether the request asks for a path (RFC 9112 §3.2).
+func originForm(r *http.Request) bool {
+	return r.Method != http.MethodConnect && strings.HasPrefix(r.URL.Path, "/")
+}
+
+// pass forwards an admitted request.
+func (e *Enforcer) pass(w http.ResponseWriter, r *http.Request, f *flight, s *snapshot, d *decision) {
+	if d.reason != "" {
+		e.log.Warn("request would be denied", e.denial(f, d)...)
+	}
+	if e.metrics.Request != nil {
+		e.metrics.Request(d.app.name, true, d.reason)
+	}
+	x := &exchange{
+		flight: f, snapshot: s, app: d.app, sent: sentCookie(r),
+		trustedPeer: isTrusted(f.client.addr, s.trusted),
+	}
+	if err := e.identify(x, d); err != nil {
+		e.log.Error("signing the identity failed", "application", d.app.name, "error", err)
+		e.answer(w, r, f.requestID(), http.StatusInternalServerError)
+		return
+	}
+	e.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+}

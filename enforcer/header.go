@@ -1,0 +1,178 @@
+package enforcer
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// The headers that tell the origin who the client is.
+const (
+	headerAssertion = "Cf-Access-Jwt-Assertion"
+	headerCertDER   = "Cf-Client-Cert-Der-Base64"
+	headerCertHash  = "Cf-Client-Cert-Sha256"
+	cookieName      = "CF_Authorization"
+)
+
+// Header names that only a gateway may set, folded: ours and those that other
+// gateways' origins trust. X-Forwarded-* and Forwarded are in the list since
+// what a trusted proxy said of them is set anew.
+var (
+	reservedPrefixes = []string{
+		"cf-access-", "cf-client-cert-", "cf-cert-", "x-ssl-", "x-client-cert",
+		"x-forwarded-", "x-amzn-mtls-",
+	}
+	reservedNames = map[string]bool{
+		"client-cert": true, "client-cert-chain": true,
+		"forwarded": true, "x-real-ip": true, "true-client-ip": true, "cf-connecting-ip": true,
+	}
+	// framingNames are harmless as they are spelled; another spelling of them
+	// is a header to us and framing, host or cookie to a CGI-like origin.
+	framingNames = map[string]bool{
+		"content-length": true, "transfer-encoding": true, "host": true,
+		"connection": true, "upgrade": true, "expect": true, "trailer": true, "te": true,
+	}
+)
+
+// longestReserved bounds what reserved needs to look at of a name.
+const longestReserved = 64
+
+// reserved reports whether a header name is one that clients must not set, in
+// any spelling: origins in the CGI tradition fold case and every other
+// character than letters and digits ("Cf_Access.Jwt-Assertion").
+func reserved(name string) bool {
+	var buf [longestReserved]byte
+	folded, strange := buf[:0], false
+	for i := 0; i < len(name) && i < longestReserved; i++ {
+		b := name[i]
+		switch {
+		case b >= 'A' && b <= 'Z':
+			b += 'a' - 'A'
+		case b >= 'a' && b <= 'z', b >= '0' && b <= '9', b == '-':
+		default:
+			b, strange = '-', true
+		}
+		folded = append(folded, b)
+	}
+	for _, prefix := range reservedPrefixes {
+		if len(folded) >= len(prefix) && string(folded[:len(prefix)]) == prefix {
+			return true
+		}
+	}
+	return reservedNames[string(folded)] || strange && framingNames[string(folded)]
+}
+
+// strip removes from the outgoing header what only we may set. It runs on
+// every path to an origin, bypass and report-only included, and after the
+// hop-by-hop headers are gone, so that Connection cannot name ours.
+func strip(h http.Header) {
+	for name := range h {
+		if reserved(name) {
+			delete(h, name)
+		}
+	}
+	stripCookie(h)
+}
+
+// stripCookie removes our cookie from every Cookie header and leaves the
+// other cookies as they were.
+func stripCookie(h http.Header) {
+	lines, found := h["Cookie"], false
+	for _, line := range lines {
+		found = found || strings.Contains(strings.ToLower(line), foldedCookie)
+	}
+	if !found {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		var pairs []string
+		for pair := range strings.SplitSeq(line, ";") {
+			if !namesOurCookie(pair) {
+				pairs = append(pairs, pair)
+			}
+		}
+		if rest := strings.TrimSpace(strings.Join(pairs, ";")); rest != "" {
+			kept = append(kept, rest)
+		}
+	}
+	delete(h, "Cookie")
+	if len(kept) > 0 {
+		h["Cookie"] = kept
+	}
+}
+
+var foldedCookie = strings.ToLower(cookieName)
+
+// namesOurCookie reports whether any cookie parser may find our cookie in the
+// pair: some also separate by commas, white space or quotes.
+func namesOurCookie(pair string) bool {
+	for part := range strings.FieldsFuncSeq(pair, func(r rune) bool { return r <= ' ' || r == ',' || r == '"' }) {
+		name, _, _ := strings.Cut(part, "=")
+		if strings.EqualFold(name, cookieName) {
+			return true
+		}
+	}
+	return false
+}
+
+// sentCookie returns the value of the client's own CF_Authorization cookie. It
+// admits nobody; it only tells whether the client needs a newer one.
+func sentCookie(r *http.Request) string {
+	if len(r.Header["Cookie"]) == 0 {
+		return ""
+	}
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
+
+func isTrusted(addr netip.Addr, trusted []netip.Prefix) bool {
+	for _, prefix := range trusted {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// clientAddr returns the address of the client: the peer's, or, if that is a
+// trusted proxy, the rightmost one in X-Forwarded-For that is not. It stops at
+// an entry it cannot read: what stands left of it is anybody's claim.
+func clientAddr(peer netip.Addr, trusted []netip.Prefix, h http.Header) netip.Addr {
+	addr := peer
+	if len(trusted) == 0 || !isTrusted(peer, trusted) {
+		return addr
+	}
+	list := strings.Join(h["X-Forwarded-For"], ",")
+	for list != "" {
+		var last string
+		if i := strings.LastIndexByte(list, ','); i >= 0 {
+			list, last = list[:i], list[i+1:]
+		} else {
+			list, last = "", list
+		}
+		hop, ok := parseHop(strings.TrimSpace(last))
+		if !ok {
+			return addr
+		}
+		addr = hop
+		if !isTrusted(addr, trusted) {
+			return addr
+		}
+	}
+	return addr
+}
+
+// parseHop reads an address with or without a port.
+func parseHop(s string) (netip.Addr, bool) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Unmap().WithZone(""), true
+	}
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().Unmap().WithZone(""), true
+	}
+	return netip.Addr{}, false
+}

@@ -1,0 +1,150 @@
+package enforcer
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A flight is a request being served, a stream or a WebSocket: what the sweep
+// judges again.
+type flight struct {
+	subject
+	cancel context.CancelCauseFunc
+
+	mu       sync.Mutex
+	decision decision // the newest
+	id       string   // the request id, once one is needed
+}
+
+// requestID returns the flight's id, made on first use.
+func (f *flight) requestID() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.id == "" {
+		f.id = newRequestID()
+	}
+	return f.id
+}
+
+// decide notes a decision, unless the sweep has noted a newer one.
+func (f *flight) decide(d decision) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.decision.seq <= d.seq {
+		f.decision = d
+	}
+}
+
+// stale reports whether the decision may no longer hold.
+func (f *flight) stale(seq uint64, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := &f.decision
+	return d.app != nil && (d.seq != seq || !d.until.IsZero() && !now.Before(d.until))
+}
+
+// A cutOff is why a request was cancelled in flight.
+type cutOff struct{ decision decision }
+
+// Error implements error.
+func (c *cutOff) Error() string { return "admission withdrawn: " + string(c.decision.reason) }
+
+// sweep judges every request in flight again whose decision the state or the
+// clock has overtaken, and cancels those no longer admitted. A request that is
+// still admitted notices nothing.
+func (e *Enforcer) sweep() {
+	s := e.current.Load()
+	if s == nil {
+		return
+	}
+	now := e.now()
+	for _, f := range e.flights.list() {
+		if !f.stale(s.seq, now) {
+			continue
+		}
+		d := s.judge(&f.subject, now)
+		f.decide(d)
+		if d.status != 0 {
+			f.cancel(&cutOff{d})
+			e.logCutOff(f, &d)
+		}
+	}
+}
+
+// sweepLoop follows the clock, and catches requests that were judged by the
+// old state while a new one was being swept.
+func (e *Enforcer) sweepLoop() {
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			e.sweep()
+		case <-e.life.Done():
+			return
+		}
+	}
+}
+
+// flights is the set of requests being served.
+type flights struct {
+	mu    sync.Mutex
+	set   map[*flight]struct{}
+	empty chan struct{} // closed when the last one lands; nil while nobody waits
+}
+
+func (fs *flights) add(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.set == nil {
+		fs.set = map[*flight]struct{}{}
+	}
+	fs.set[f] = struct{}{}
+}
+
+func (fs *flights) remove(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	delete(fs.set, f)
+	if len(fs.set) == 0 && fs.empty != nil {
+		close(fs.empty)
+		fs.empty = nil
+	}
+}
+
+func (fs *flights) list() []*flight {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	list := make([]*flight, 0, len(fs.set))
+	for f := range fs.set {
+		list = append(list, f)
+	}
+	return list
+}
+
+func (fs *flights) cutAll(cause error) {
+	for _, f := range fs.list() {
+		f.cancel(cause)
+	}
+}
+
+// wait returns when nothing is in flight, or with the error of ctx.
+func (fs *flights) wait(ctx context.Context) error {
+	fs.mu.Lock()
+	if len(fs.set) == 0 {
+		fs.mu.Unlock()
+		return nil
+	}
+	if fs.empty == nil {
+		fs.empty = make(chan struct{})
+	}
+	empty := fs.empty
+	fs.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

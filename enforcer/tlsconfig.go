@@ -1,0 +1,85 @@
+package enforcer
+
+import (
+	"crypto/tls"
+	"slices"
+)
+
+var nextProtos = []string{"h2", "http/1.1"}
+
+// refuseName is the configuration for a name that is nobody's. crypto/tls
+// answers a ClientHello for which there is no certificate at all with the
+// alert unrecognized_name (112); an error from GetConfigForClient would become
+// internal_error. Tickets are off, since a resumption needs no certificate.
+var refuseName = &tls.Config{MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true}
+
+type configKey struct {
+	site *site
+	set  *authorities
+}
+
+// configForClient fails closed: no state, no SNI without a default, a name
+// that cannot be read or has no application all end in unrecognized_name. The
+// name is taken from the whole ClientHello as crypto/tls has read it, and
+// pinned to the connection.
+func (e *Enforcer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	c, ok := hello.Conn.(*client)
+	s := e.current.Load()
+	if !ok || s == nil {
+		return refuseName, nil
+	}
+	name := s.fallback
+	if hello.ServerName != "" {
+		name, ok = s.normalize(hello.ServerName)
+	}
+	at, found := s.sites.find(name)
+	if !ok || !found {
+		return refuseName, nil
+	}
+	// From here on it costs: no more at once than there are slots.
+	select {
+	case e.handshakes <- struct{}{}:
+		c.slot = true
+	case <-hello.Context().Done():
+		return nil, hello.Context().Err()
+	}
+	c.name = name
+	return e.sealing(s.config(e, configKey{at, s.authoritiesFor(name)}), at, hello), nil
+}
+
+// config returns the configuration of a site with a CA set, made on first use.
+func (s *snapshot) config(e *Enforcer, key configKey) *tls.Config {
+	if cfg, ok := s.configs.Load(key); ok {
+		return cfg.(*tls.Config) //nolint:forcetypeassert,errcheck // the only type stored
+	}
+	cfg := &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Time:         e.now,
+		NextProtos:   nextProtos,
+		Certificates: s.certificatesFor(key.site.hostname),
+		// Asked for, never required, never verified here: a missing or bad
+		// certificate is a 403 and the verdict is taken at each request. The
+		// authorities are but a hint for the client's choice.
+		ClientAuth:             tls.RequestClientCert,
+		ClientCAs:              key.set.hint,
+		SessionTicketsDisabled: !s.tickets,
+	}
+	if s.tickets {
+		cfg.WrapSession = (&seal{enforcer: e, site: key.site.hostname}).wrap
+		cfg.UnwrapSession = unwrapNone
+	}
+	made, _ := s.configs.LoadOrStore(key, cfg)
+	return made.(*tls.Config) //nolint:forcetypeassert,errcheck // the only type stored
+}
+
+// certificatesFor returns the server certificates that cover the host name,
+// or all, so that crypto/tls chooses by SNI and falls back on the first.
+func (s *snapshot) certificatesFor(name string) []tls.Certificate {
+	covering := slices.DeleteFunc(slices.Clone(s.certificates), func(c tls.Certificate) bool {
+		return c.Leaf.VerifyHostname(name) != nil
+	})
+	if len(covering) == 0 {
+		return s.certificates
+	}
+	return covering
+}

@@ -1,0 +1,51 @@
+package enforcer
+
+import (
+	"crypto/sha256"
+	"time"
+)
+
+// A verdict is what a client's chain is worth to one CA set. It depends on
+// nothing but the chain, the snapshot and the clock, and holds until the next
+// certificate involved becomes valid or ends.
+type verdict struct {
+	seq   uint64    // of the snapshot
+	set   int       // of the CA set
+	until time.Time // first instant of doubt; zero means never
+
+	valid      bool
+	reason     Reason // why it is not valid
+	detail     string // what crypto/x509 said
+	commonName string
+	bundles    []string // whose anchors vouch for the client
+	notAfter   time.Time
+}
+
+type verdictKey struct {
+	chain [sha256.Size]byte
+	set   int
+}
+
+// noCertificate is the verdict on a client that presented nothing.
+var noCertificate = &verdict{reason: ReasonNoCertificate}
+
+func (v *verdict) holds(now time.Time) bool { return v.until.IsZero() || now.Before(v.until) }
+
+// verdict returns the remembered one, of the connection or of another one of
+// the same client, or examines the chain. Refusals are remembered likewise.
+func (s *snapshot) verdict(c *client, set *authorities, now time.Time) *verdict {
+	if len(c.chain) == 0 {
+		return noCertificate
+	}
+	if v := c.verdict.Load(); v != nil && v.seq == s.seq && v.set == set.id && v.holds(now) {
+		return v
+	}
+	key := verdictKey{c.chainID, set.id}
+	v, ok := s.verdicts.get(key)
+	if !ok || !v.holds(now) {
+		v = s.examine(c.chain, set, now)
+		s.verdicts.put(key, v)
+	}
+	c.verdict.Store(v)
+	return v
+}
