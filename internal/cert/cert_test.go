@@ -57,6 +57,10 @@ func TestDistinguishedNames(t *testing.T) {
 	if got, want := cert.SubjectDN(leaf.Certificate), `CN=James\0ARoyal`; got != want {
 		t.Errorf("SubjectDN = %q, want %q", got, want)
 	}
+	reversed := ca.Issue(certtest.CommonName("Roy\u202eal Zoë"))
+	if got, want := cert.SubjectDN(reversed.Certificate), `CN=Roy\E2\80\AEal Zoë`; got != want {
+		t.Errorf("SubjectDN = %q, want %q", got, want)
+	}
 	if got := cert.SubjectDN(ca.Issue(certtest.CommonName()).Certificate); got != "" {
 		t.Errorf("SubjectDN of an empty subject = %q", got)
 	}

@@ -29,8 +29,9 @@ func Serial(c *x509.Certificate) string {
 }
 
 // SubjectDN returns the subject in the form of RFC 4514, most specific
-// attribute first. Control characters are hex-escaped, so that the text is one
-// line wherever it is put.
+// attribute first. What does not print (control characters, line separators,
+// marks that reverse the text) is hex-escaped, so that the name is one line and
+// reads as it is wherever it is put.
 func SubjectDN(c *x509.Certificate) string { return distinguishedName(c.RawSubject, c.Subject) }
 
 // IssuerDN returns the issuer in the form of [SubjectDN].
@@ -44,16 +45,13 @@ func distinguishedName(raw []byte, parsed pkix.Name) string {
 	if rest, err := asn1.Unmarshal(raw, &rdns); err != nil || len(rest) > 0 {
 		rdns = parsed.ToRDNSequence()
 	}
-	return escapeControls(rdns.String())
+	return escapeUnprintable(rdns.String())
 }
 
-func escapeControls(s string) string {
-	if strings.IndexFunc(s, unicode.IsControl) < 0 {
-		return s
-	}
+func escapeUnprintable(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		if !unicode.IsControl(r) {
+		if unicode.IsPrint(r) {
 			b.WriteRune(r)
 			continue
 		}

@@ -134,12 +134,25 @@ func issued(parent, child *x509.Certificate) bool {
 func warnings(u Upload, now time.Time) []string {
 	var found []string
 	for i, c := range u.Certificates {
+		warn := func(format string, args ...any) {
+			found = append(found, label(i+1, c)+" "+fmt.Sprintf(format, args...))
+		}
 		if sha1Signed(c) {
-			found = append(found, fmt.Sprintf("%s has a SHA-1 self-signature, which nothing relies on: plan to replace it", label(i+1, c)))
+			warn("has a SHA-1 self-signature, which nothing relies on: plan to replace it")
 		}
 		if now.Before(c.NotBefore) {
-			found = append(found, fmt.Sprintf("%s is not valid before %s: it admits nobody until then", label(i+1, c), c.NotBefore.UTC().Format(time.RFC3339)))
+			warn("is not valid before %s: it admits nobody until then", c.NotBefore.UTC().Format(time.RFC3339))
+		}
+		if !vouchesForClients(c) {
+			warn("has extended key usages without client authentication: it admits nobody")
 		}
 	}
 	return found
+}
+
+// vouchesForClients reports whether a client certificate below c can verify:
+// the usages of a CA bound those of what it issues.
+func vouchesForClients(c *x509.Certificate) bool {
+	return len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
 }

@@ -315,6 +315,9 @@ func TestParseCA_AcceptsOnTheEdge(t *testing.T) {
 		{"begins in a second", certtest.NewCA(future).PEM(), "not valid before 2026-03-01T12:00:01Z"},
 		{"SHA-1 self-signature with RSA", sha1.PEM(), "SHA-1"},
 		{"SHA-1 root over a SHA-256 intermediate", certtest.PEM(sha1.Intermediate(valid), sha1), "certificate 2 (CN=old)"},
+		{"for servers only", certtest.NewCA(valid, certtest.Usage(x509.ExtKeyUsageServerAuth)).PEM(), "without client authentication"},
+		{"for clients too", certtest.NewCA(valid, certtest.Usage(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)).PEM(), ""},
+		{"for any usage", certtest.NewCA(valid, certtest.Usage(x509.ExtKeyUsageAny)).PEM(), ""},
 		{"SHA-1 self-signature with ECDSA", certtest.NewCA(valid, certtest.Signature(x509.ECDSAWithSHA1)).PEM(), "SHA-1"},
 	}
 	for _, tt := range tests {
