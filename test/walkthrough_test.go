@@ -50,6 +50,9 @@ func TestWalkthrough(t *testing.T) {
 		return run(t, w.dir, w.certvigil, "ca", "add", "--name", name, "--hostname", hostname, file, "-c", s.config)
 	}
 	t.Run("what is not a CA is refused", func(t *testing.T) { refusals(t, w, add) })
+	if stored := bundles(t, w, s); len(stored) != 0 {
+		t.Fatalf("what was refused is stored: %v", stored)
+	}
 	if r := add("Access Testing CA", orders, "ca.pem"); r.code != 0 {
 		t.Fatalf("certvigil ca add: %s", r)
 	}
@@ -123,6 +126,23 @@ func refusals(t *testing.T, w workshop, add func(name, hostname, file string) re
 			}
 		})
 	}
+}
+
+// bundles returns the names of the stored CAs.
+func bundles(t *testing.T, w workshop, s site) []string {
+	t.Helper()
+	var list []struct {
+		Name string `json:"name"`
+	}
+	out := mustRun(t, w.dir, w.certvigil, "ca", "list", "--json", "-c", s.config).stdout
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Fatalf("decoding certvigil ca list --json: %v\n%s", err, out)
+	}
+	names := []string{}
+	for _, b := range list {
+		names = append(names, b.Name)
+	}
+	return names
 }
 
 // denied checks that the request gets 403 and no cookie, and that the origin
