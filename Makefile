@@ -1,0 +1,88 @@
+# The commands of this repository; `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED := 1
+
+MODULES  := . test tools
+TESTED   := . test
+LINT     := $(CURDIR)/bin/golangci-lint
+FUZZTIME ?= 10s
+BENCH    ?= .
+GOTEST   := go test -race -shuffle=on
+
+.PHONY: help demo build test check setup fmt fmt-check vet lint unit walkthrough tidy-check bench fuzz cover vuln clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## show the whole story on loopback, in a temporary folder
+	@bin/certvigil demo
+
+build: ## build bin/certvigil
+	go build -trimpath -o bin/certvigil ./cmd/certvigil
+
+test: setup unit walkthrough ## run every test, after installing or naming what they need
+
+check: setup fmt-check vet lint unit walkthrough tidy-check ## everything that continuous integration runs
+	@echo "== check: all passed"
+
+setup: ## install or name what the tests need
+	@echo "== setup"
+	@scripts/setup
+
+unit: ## run the tests of the product's own module
+	@echo "== test: the product"
+	$(GOTEST) ./...
+
+walkthrough: build ## run the documented walk-through with the real cfssl and curl
+	@echo "== test: the walk-through with cfssl and curl"
+	cd test && CERTVIGIL_BIN=$(CURDIR)/bin/certvigil $(GOTEST) ./...
+
+fmt: $(LINT) ## format the code
+	for m in $(TESTED); do (cd $$m && $(LINT) fmt ./...); done
+
+fmt-check: $(LINT) ## fail when `make fmt` would change something
+	@echo "== format"
+	@for m in $(TESTED); do (cd $$m && $(LINT) fmt --diff ./...); done
+
+vet: ## run go vet
+	@echo "== vet"
+	@for m in $(TESTED); do (cd $$m && go vet ./...); done
+
+lint: $(LINT) ## run golangci-lint
+	@echo "== lint"
+	@for m in $(TESTED); do (cd $$m && $(LINT) run ./...); done
+
+# golangci-lint is a tool of the module in tools/, built once.
+$(LINT): tools/go.mod tools/go.sum
+	@echo "== building golangci-lint (once, about two minutes)"
+	cd tools && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+tidy-check: ## fail when go.mod or go.sum is not tidy
+	@echo "== tidy"
+	@for m in $(MODULES); do (cd $$m && go mod tidy -diff); done
+
+bench: ## run the benchmarks (BENCH=regexp)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+fuzz: ## run each fuzz target for a while (FUZZTIME=10s)
+	@grep -rlE --include='*_test.go' --exclude-dir=test '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
+		for target in $$(go test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
+			echo "== fuzz: $$dir $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir"; \
+		done; \
+	done
+
+cover: ## write bin/cover.html
+	@mkdir -p bin
+	go test -coverprofile=bin/cover.out -coverpkg=./... ./...
+	go tool cover -html=bin/cover.out -o bin/cover.html
+
+vuln: ## look for known vulnerabilities (needs https://vuln.go.dev)
+	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
+
+clean: ## remove bin/
+	rm -rf bin
