@@ -1,0 +1,199 @@
+package scanner
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/alert"
+)
+
+// scaleBase is the lifetime from which a scaled threshold counts in full.
+const scaleBase = 120 * alert.Day
+
+// A Decision is what is due for one item.
+type Decision struct {
+	Alerts []alert.Alert // to record, in the order of the rules; wider thresholds first
+	Tells  []Tell        // who is to be told; at most one for each recipient
+	// Next is when the item must be looked at again; zero means never.
+	Next time.Time
+}
+
+// A Tell is one recipient to be told of one alert.
+type Tell struct {
+	Alert     alert.Alert
+	Channel   string
+	Recipient string
+	Single    bool // the channel's format carries one item a message
+}
+
+// Decide returns what is due for an item at now. A threshold is reached when
+// not_after − now ≤ threshold. Of the thresholds of a rule that are reached
+// and not on record, the tightest is told and the wider ones are recorded as
+// covered.
+//
+// A recipient of a channel who was told of the item and epoch at an equal or
+// tighter threshold is not told again, whichever rule asks. When several rules
+// ask at once, the tightest threshold is told, on a tie that of the rule
+// listed first. An alert that is left without a recipient is recorded as
+// covered too, so that it does not come up again.
+func Decide(rules []Rule, c alert.Candidate, now time.Time) Decision {
+	if !watched(c.Item) {
+		return Decision{}
+	}
+	var d Decision
+	for i := range rules {
+		if rules[i].Matches(c.Item) {
+			d.apply(&rules[i], c, now)
+		}
+	}
+	d.keepTightest(c.Told)
+	d.coverUntold()
+	return d
+}
+
+// NextDue returns the earliest threshold of any rule that has no alert on
+// record for the item, be it past or ahead; zero when there is none.
+func NextDue(rules []Rule, c alert.Candidate) time.Time {
+	var next time.Time
+	if !watched(c.Item) {
+		return next
+	}
+	for i := range rules {
+		if !rules[i].Matches(c.Item) {
+			continue
+		}
+		for _, t := range rules[i].Before {
+			if !recorded(c.Recorded, rules[i].Name, t) {
+				next = earliest(next, rules[i].reachedAt(c.Item, t))
+			}
+		}
+	}
+	return next
+}
+
+// Matches reports whether the rule is about an item: it names its kind and
+// labels that the item bears, and somebody to tell. A rule without recipients
+// records nothing, so that nothing is lost when it is given some.
+func (r *Rule) Matches(it alert.Item) bool {
+	if !slices.Contains(r.Kinds, it.Kind) {
+		return false
+	}
+	for label, want := range r.Match {
+		if got, ok := it.Labels[label]; !ok || got != want {
+			return false
+		}
+	}
+	return slices.ContainsFunc(r.Targets, func(t Target) bool { return len(t.Recipients) > 0 })
+}
+
+func watched(it alert.Item) bool {
+	return it.Watch == alert.Active && it.Trust == alert.Trusted && !it.NotAfter.IsZero()
+}
+
+// apply adds the alerts of one rule, and who would be told of them.
+func (d *Decision) apply(r *Rule, c alert.Candidate, now time.Time) {
+	tightest, reached := time.Duration(0), false
+	var fresh []time.Duration
+	for _, t := range r.Before {
+		at, known := r.reachedAt(c.Item, t), recorded(c.Recorded, r.Name, t)
+		if now.Before(at) {
+			if !known {
+				d.Next = earliest(d.Next, at)
+			}
+			continue
+		}
+		if !reached || t < tightest {
+			tightest, reached = t, true
+		}
+		if !known && !slices.Contains(fresh, t) {
+			fresh = append(fresh, t)
+		}
+	}
+	slices.SortFunc(fresh, func(a, b time.Duration) int { return cmp.Compare(b, a) })
+	for _, t := range fresh {
+		a := newAlert(c.Item, r.Name, t, now)
+		d.Alerts = append(d.Alerts, a)
+		if t == tightest {
+			d.tell(r, a)
+		}
+	}
+}
+
+func newAlert(it alert.Item, rule string, threshold time.Duration, now time.Time) alert.Alert {
+	return alert.Alert{
+		ID:      alert.ID(it.ID, it.Epoch, rule, threshold, alert.EventExpiring),
+		Subject: it.ID, ItemID: it.ID, Epoch: it.Epoch, Rule: rule, Threshold: threshold,
+		Event: alert.EventExpiring, CreatedAt: now,
+	}
+}
+
+func (d *Decision) tell(r *Rule, a alert.Alert) {
+	for _, t := range r.Targets {
+		for _, recipient := range t.Recipients {
+			d.Tells = append(d.Tells, Tell{Alert: a, Channel: t.Channel, Recipient: recipient, Single: t.Single})
+		}
+	}
+}
+
+// keepTightest leaves each recipient the tightest of what rules want it to be
+// told, unless it was told as much before.
+func (d *Decision) keepTightest(told []alert.Told) {
+	kept := d.Tells[:0]
+	for _, t := range d.Tells {
+		if toldAlready(told, t) {
+			continue
+		}
+		i := slices.IndexFunc(kept, func(k Tell) bool { return k.Channel == t.Channel && k.Recipient == t.Recipient })
+		switch {
+		case i < 0:
+			kept = append(kept, t)
+		case t.Alert.Threshold < kept[i].Alert.Threshold:
+			kept[i] = t
+		}
+	}
+	d.Tells = kept
+}
+
+func (d *Decision) coverUntold() {
+	for i, a := range d.Alerts {
+		d.Alerts[i].Covered = !slices.ContainsFunc(d.Tells, func(t Tell) bool { return t.Alert.ID == a.ID })
+	}
+}
+
+func toldAlready(told []alert.Told, t Tell) bool {
+	return slices.ContainsFunc(told, func(o alert.Told) bool {
+		return o.Channel == t.Channel && o.Recipient == t.Recipient && o.Threshold <= t.Alert.Threshold
+	})
+}
+
+func recorded(marks []alert.Mark, rule string, threshold time.Duration) bool {
+	return slices.Contains(marks, alert.Mark{Rule: rule, Threshold: threshold})
+}
+
+// reachedAt returns the instant from which the item is within a threshold.
+func (r *Rule) reachedAt(it alert.Item, threshold time.Duration) time.Time {
+	if r.Scale || it.Kind == alert.KindCRL || it.OnlyObserved() {
+		threshold = scaled(threshold, it.Lifetime())
+	}
+	return it.NotAfter.Add(-threshold)
+}
+
+// scaled returns min(t, lifetime × t / 120d), rounded down, without overflow.
+func scaled(threshold, lifetime time.Duration) time.Duration {
+	if lifetime >= scaleBase {
+		return threshold
+	}
+	hi, lo := bits.Mul64(uint64(max(lifetime, 0)), uint64(threshold))
+	quotient, _ := bits.Div64(hi, lo, uint64(scaleBase))
+	return time.Duration(quotient)
+}
+
+// earliest returns the earlier of two instants, of which a may be unset.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}

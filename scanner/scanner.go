@@ -1,0 +1,243 @@
+package scanner
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/fault"
+)
+
+// DefaultSchedule is the documented default of scanner.schedule.
+const DefaultSchedule = "@every 15m"
+
+// Options are what a scanner needs. Only Inventory is required.
+type Options struct {
+	Inventory Inventory
+	Rules     []Rule
+	Schedule  string         // a robfig/cron spec; default DefaultSchedule
+	Location  *time.Location // of the schedule; default UTC
+	Now       func() time.Time
+	Monotonic func() time.Duration // a clock that only runs forward; default the machine's
+	Logger    *slog.Logger
+	// OnScanned is called after every attempt to scan, on the goroutine that
+	// scanned, also when it failed, was held or panicked. It must not call
+	// Scan or SetRules.
+	OnScanned func(context.Context, Result)
+}
+
+// A Result tells what an attempt to scan did.
+type Result struct {
+	At         time.Time     // what the scan took for now, UTC
+	Took       time.Duration // of monotonic time
+	Candidates int           // items that were due to be looked at
+	Alerts     int           // recorded, covered ones included
+	Deliveries int           // handed to the outbox
+	Panicked   bool
+	Err        error // nil on success; then the rest is written
+}
+
+// A Scanner carries out scans, one at a time. All methods may be called
+// concurrently.
+type Scanner struct {
+	inventory Inventory
+	schedule  cron.Schedule
+	cron      *cron.Cron
+	location  *time.Location
+	now       func() time.Time
+	monotonic func() time.Duration
+	log       *slog.Logger
+	onScanned func(context.Context, Result)
+	kicked    chan struct{} // holds one kick, so that any number become one scan
+
+	scanning sync.Mutex // held for a whole scan; guards what follows
+	rules    []Rule
+	key      string // a hash of the rules
+	guard    guard
+	holding  bool // the hold has been logged
+	owed     bool // the last attempt did not succeed
+}
+
+// New returns a scanner, or a fault.Invalid error that says which option is
+// wrong. It starts nothing.
+func New(o Options) (*Scanner, error) {
+	if o.Inventory == nil {
+		return nil, fault.New(fault.Invalid, "inventory", "scanner: no inventory")
+	}
+	if o.Schedule == "" {
+		o.Schedule = DefaultSchedule
+	}
+	schedule, err := parseSchedule(o.Schedule)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRules(o.Rules); err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	s := &Scanner{
+		inventory: o.Inventory, schedule: schedule, location: o.Location, now: o.Now, monotonic: o.Monotonic,
+		log: o.Logger, onScanned: o.OnScanned, kicked: make(chan struct{}, 1), rules: o.Rules, key: rulesKey(o.Rules),
+	}
+	s.cron = cron.New(cron.WithLocation(o.Location), cron.WithLogger(cronLogger{o.Logger}))
+	s.guard.believe(s.clocks())
+	return s, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Monotonic == nil {
+		start := time.Now()
+		o.Monotonic = func() time.Duration { return time.Since(start) }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnScanned == nil {
+		o.OnScanned = func(context.Context, Result) {}
+	}
+	return o
+}
+
+// Scan carries out one scan now. An error leaves nothing written; it is
+// fault.Unavailable while the clock cannot be believed.
+func (s *Scanner) Scan(ctx context.Context) (Result, error) {
+	s.scanning.Lock()
+	defer s.scanning.Unlock()
+	wall, mono := s.clocks()
+	result := Result{At: wall}
+	result.Err = s.scan(ctx, wall, mono, &result)
+	result.Took = s.monotonic() - mono
+	s.owed = result.Err != nil
+	return result, result.Err
+}
+
+func (s *Scanner) scan(ctx context.Context, wall time.Time, mono time.Duration, result *Result) error {
+	s.owed = true // until it has succeeded, also when it panics
+	if err := s.checkClock(ctx, wall, mono); err != nil {
+		return err
+	}
+	if err := s.reschedule(ctx); err != nil {
+		return err
+	}
+	err := s.inventory.Scan(ctx, wall, func(candidates []alert.Candidate) alert.Plan {
+		plan, _ := NewPlan(s.rules, candidates, wall)
+		result.Candidates, result.Alerts, result.Deliveries = len(candidates), len(plan.Alerts), len(plan.Deliveries)
+		return plan
+	})
+	if err != nil {
+		result.Candidates, result.Alerts, result.Deliveries = 0, 0, 0
+		return fmt.Errorf("scanning the inventory: %w", err)
+	}
+	return nil
+}
+
+// Preview returns what a scan at the given instant would tell, most urgent
+// first, and the plan it would write. It changes nothing, and asks no clock.
+func (s *Scanner) Preview(ctx context.Context, at time.Time) (alert.Plan, []Telling, error) {
+	at = at.UTC()
+	candidates, err := s.inventory.Preview(ctx, at)
+	if err != nil {
+		return alert.Plan{}, nil, fmt.Errorf("previewing a scan: %w", err)
+	}
+	s.scanning.Lock()
+	rules := s.rules
+	s.scanning.Unlock()
+	plan, tellings := NewPlan(rules, candidates, at)
+	return plan, tellings, nil
+}
+
+// SetRules puts new rules in force, computes anew when each item is due, and
+// kicks a scan. On an error from the inventory the rules are in force all the
+// same, and the next scan does the rest first; wrong rules change nothing.
+func (s *Scanner) SetRules(ctx context.Context, rules []Rule) error {
+	if err := checkRules(rules); err != nil {
+		return err
+	}
+	s.scanning.Lock()
+	defer s.scanning.Unlock()
+	s.rules, s.key = rules, rulesKey(rules)
+	defer s.Kick()
+	return s.reschedule(ctx)
+}
+
+// reschedule is cheap when the inventory already went by these rules; another
+// process may have gone by others meanwhile.
+func (s *Scanner) reschedule(ctx context.Context) error {
+	rules := s.rules
+	err := s.inventory.Reschedule(ctx, s.key, func(c alert.Candidate) time.Time { return NextDue(rules, c) })
+	if err != nil {
+		return fmt.Errorf("rescheduling the inventory: %w", err)
+	}
+	return nil
+}
+
+func (s *Scanner) checkClock(ctx context.Context, wall time.Time, mono time.Duration) error {
+	last, err := s.inventory.LastScan(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the last scan: %w", err)
+	}
+	accepted, err := s.inventory.AcceptedClock(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the accepted clock: %w", err)
+	}
+	err = s.guard.check(wall, mono, last, accepted)
+	if holding := err != nil; holding != s.holding {
+		s.holding = holding
+		if holding {
+			s.log.Warn("scanning is held", "reason", err, "hint", fault.Hint(err))
+		} else {
+			s.log.Info("scanning goes on")
+		}
+	}
+	return err
+}
+
+// clocks reads both clocks; the wall clock without its monotonic part, since
+// the two are compared.
+func (s *Scanner) clocks() (wall time.Time, mono time.Duration) {
+	return s.now().Round(0).UTC(), s.monotonic()
+}
+
+// held reports whether err says that the clock cannot be believed.
+func held(err error) bool { return fault.Rule(err) == "clock_held" }
+
+func checkRules(rules []Rule) error {
+	seen := map[string]bool{}
+	for i, r := range rules {
+		if r.Name == "" || seen[r.Name] {
+			return fault.New(fault.Invalid, "rules", "alert[%d]: the name %q is empty or taken", i, r.Name).WithField("alert.name")
+		}
+		seen[r.Name] = true
+		for _, t := range r.Before {
+			if t < 0 {
+				return fault.New(fault.Invalid, "rules", "alert %q: the threshold %s is negative", r.Name, t).WithField("alert.before")
+			}
+		}
+	}
+	return nil
+}
+
+// rulesKey names a set of rules, for the inventory to know by which one it is
+// scheduled. The leading number changes with the meaning of rules.
+func rulesKey(rules []Rule) string {
+	text, err := json.Marshal(rules)
+	if err != nil {
+		panic("scanner: rules do not marshal: " + err.Error()) // plain data always does
+	}
+	sum := sha256.Sum256(text)
+	return "1:" + hex.EncodeToString(sum[:16])
+}
