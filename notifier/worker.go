@@ -203,6 +203,9 @@ func (w *worker) deliver(ctx context.Context, job alert.Job) (hold bool, until t
 		c = w.conclude(settleCtx, job, err)
 	}
 	w.settle(settleCtx, job, c.outcome)
+	if c.outcome.Notice != nil {
+		w.n.Kick() // an announcement goes at once
+	}
 	w.report(job, c, w.n.opts.Now().Sub(begun))
 	return c.hold, c.outcome.NextAttemptAt
 }

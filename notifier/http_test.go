@@ -1,0 +1,93 @@
+package notifier_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/certvigil/certvigil/notifier"
+	"github.com/certvigil/certvigil/notifier/notifiertest"
+)
+
+func TestResponseError(t *testing.T) {
+	t.Parallel()
+	const transient, permanent, failing, limited = "transient", "permanent", "failing", "limited"
+	for _, tc := range []struct {
+		status     int
+		retryAfter string
+		want       string
+		after      time.Duration
+	}{
+		{200, "", "", 0}, {202, "", "", 0}, {204, "", "", 0}, {299, "", "", 0},
+		{301, "", transient, 0}, {302, "", transient, 0}, {307, "", transient, 0},
+		{400, "", permanent, 0}, {410, "", permanent, 0},
+		{401, "", failing, 0}, {403, "", failing, 0}, {404, "", failing, 0},
+		{408, "", transient, 0}, {409, "", transient, 0}, {413, "", transient, 0}, {422, "", transient, 0},
+		{429, "", limited, 0}, {429, "30", limited, 30 * time.Second}, {429, "soon", limited, 0}, {429, "-1", limited, 0},
+		{429, "99999999999999999", limited, 24 * time.Hour}, {429, "999999999999999999999999", limited, 0},
+		{429, notifiertest.Now.Add(90 * time.Second).Format(http.TimeFormat), limited, 90 * time.Second},
+		{429, notifiertest.Now.Add(-time.Hour).Format(http.TimeFormat), limited, 0},
+		{500, "", transient, 0}, {502, "", transient, 0}, {503, "", transient, 0}, {503, "120", limited, 2 * time.Minute},
+	} {
+		h := http.Header{}
+		if tc.retryAfter != "" {
+			h.Set("Retry-After", tc.retryAfter)
+		}
+		err := notifier.ResponseError(tc.status, h, "", notifiertest.Now)
+		after, isLimited := notifier.IsRetryAfter(err)
+		got := transient
+		switch {
+		case err == nil:
+			got = ""
+		case notifier.IsPermanent(err):
+			got = permanent
+		case notifier.IsChannelFailing(err):
+			got = failing
+		case isLimited:
+			got = limited
+		}
+		if got != tc.want || after != tc.after {
+			t.Errorf("%d with Retry-After %q: %s after %s, want %s after %s", tc.status, tc.retryAfter, got, after, tc.want, tc.after)
+		}
+	}
+}
+
+func TestReadAnswer(t *testing.T) {
+	t.Parallel()
+	got := notifier.ReadAnswer(strings.NewReader("no\r\n\tservice " + strings.Repeat("x", 1<<20)))
+	if !strings.HasPrefix(got, "no service x") || len(got) > 210 {
+		t.Errorf("got %d bytes: %.40q", len(got), got)
+	}
+}
+
+func TestRedact(t *testing.T) {
+	t.Parallel()
+	u, err := url.Parse("https://user:hunter2@hooks.example.com/services/T0000/B0000/XXXXXXXXXXXX?key=0123456789")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := notifier.URLSecrets(u)
+	for _, text := range []string{
+		"no route " + u.RequestURI(), "token XXXXXXXXXXXX unknown", "key 0123456789 unknown", "wrong hunter2", u.String(),
+	} {
+		got := notifier.Redact(notifier.ChannelFailing(errors.New(text)), secrets...)
+		for _, s := range []string{"XXXXXXXXXXXX", "0123456789", "hunter2"} {
+			if strings.Contains(got.Error(), s) {
+				t.Errorf("%q tells %q", got, s)
+			}
+		}
+		if !notifier.IsChannelFailing(got) {
+			t.Errorf("%q lost its verdict", got)
+		}
+	}
+	if notifier.Redact(nil, "x") != nil {
+		t.Error("no error became one")
+	}
+	same := errors.New("nothing to hide")
+	if notifier.Redact(same, "", "x") != same {
+		t.Error("an error without a secret was changed")
+	}
+}
