@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/cert"
+	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/inventory"
+)
+
+// AddBundle stores a bundle. The same set of certificates under the same name
+// is left as it is, but hostnames are added and removed certificates return;
+// created is false. The set counts as uploaded and as renewals have left it.
+// A name in use by another set, a set stored under another name, and a revoked
+// certificate are a fault.Conflict.
+func (s *Store) AddBundle(ctx context.Context, b inventory.NewBundle) (bundle inventory.Bundle, created bool, err error) {
+	fingerprints, err := checkBundle(b)
+	if err != nil {
+		return bundle, false, err
+	}
+	err = s.write(ctx, "adding a bundle", func(t *tx) error {
+		id, err := t.bundleLike(ctx, b.Name, setHash(fingerprints))
+		if err != nil {
+			return err
+		}
+		if created = id == ""; created {
+			id, err = s.insertBundle(ctx, t, b, fingerprints)
+		} else {
+			err = s.extendBundle(ctx, t, id, b)
+		}
+		if err != nil {
+			return err
+		}
+		bundle, err = s.bundle(ctx, t, id)
+		return err
+	})
+	return bundle, created && err == nil, err
+}
+
+func checkBundle(b inventory.NewBundle) (fingerprints []string, err error) {
+	if b.Name == "" || len(b.Certificates) == 0 || len(b.Roles) != len(b.Certificates) {
+		return nil, fault.New(fault.Invalid, "bundle", "a bundle needs a name, certificates and a role for each")
+	}
+	for _, c := range b.Certificates {
+		fingerprint := cert.Fingerprint(c)
+		if slices.Contains(fingerprints, fingerprint) {
+			return nil, fault.New(fault.Unprocessable, "duplicate", "the certificate %s is there twice", fingerprint).
+				WithHint("upload each certificate once")
+		}
+		fingerprints = append(fingerprints, fingerprint)
+	}
+	return fingerprints, nil
+}
+
+// setHash is the identity of a set of certificates, whatever its order.
+func setHash(fingerprints []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(fingerprints)), ",")))
+	return hex.EncodeToString(sum[:])
+}
+
+// bundleLike returns the id of the bundle that an upload names again, "" when
+// it is new.
+func (t *tx) bundleLike(ctx context.Context, name, hash string) (id string, err error) {
+	var uploaded, current string
+	err = t.row(ctx, `SELECT id, uploaded_hash, set_hash FROM bundles WHERE name = ?`, name).Scan(&id, &uploaded, &current)
+	switch {
+	case err == nil && (hash == uploaded || hash == current):
+		return id, nil
+	case err == nil:
+		return "", fault.New(fault.Conflict, "name_in_use", "the name %q is in use by a bundle of other certificates", name).
+			WithField("name").WithHint("choose another name, or renew the certificates of that bundle")
+	case !errors.Is(err, sql.ErrNoRows):
+		return "", err
+	}
+	var other string
+	err = t.row(ctx, `SELECT name FROM bundles WHERE uploaded_hash = ? OR set_hash = ? LIMIT 1`, hash, hash).Scan(&other)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return "", fault.New(fault.Conflict, "same_set", "the same certificates are stored as %q", other).
+		WithHint("add the hostnames to %q instead", other)
+}
+
+func (s *Store) insertBundle(ctx context.Context, t *tx, b inventory.NewBundle, fingerprints []string) (string, error) {
+	id, hash, now := uuid.NewString(), setHash(fingerprints), s.now()
+	_, err := t.exec(ctx, `INSERT INTO bundles (id, name, uploaded_hash, set_hash, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)`,
+		id, b.Name, hash, hash, now.UnixMilli(), now.UnixMilli())
+	if err != nil {
+		return "", err
+	}
+	for i, c := range b.Certificates {
+		itemID, err := s.member(ctx, t, b, c)
+		if err != nil {
+			return "", err
+		}
+		if _, err := t.exec(ctx, `INSERT INTO bundle_items (bundle_id, item_id, position, role) VALUES (?, ?, ?, ?)`,
+			id, itemID, i, b.Roles[i]); err != nil {
+			return "", err
+		}
+	}
+	if _, err := t.addHostnames(ctx, id, b.Hostnames); err != nil {
+		return "", err
+	}
+	if err := t.audit(ctx, now, b.Actor, change{
+		action: "ca.add", object: "bundle:" + id,
+		after: map[string]any{"name": b.Name, "hostnames": b.Hostnames, "fingerprints": fingerprints},
+	}); err != nil {
+		return "", err
+	}
+	return id, t.bumpGeneration(ctx)
+}
+
+// member returns the item of one certificate of an upload, trusted and watched.
+func (s *Store) member(ctx context.Context, t *tx, b inventory.NewBundle, c *x509.Certificate) (string, error) {
+	id, created, err := s.putItem(ctx, t, inventory.NewItem{
+		Kind: alert.KindCA, Certificate: c, Labels: b.Labels, Source: b.Source, Actor: b.Actor,
+	})
+	if err != nil || created {
+		return id, err
+	}
+	item, err := t.item(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if item.Trust == alert.Revoked {
+		return "", revokedFault(item)
+	}
+	return id, s.bringBack(ctx, t, item, b.Actor)
+}
+
+func revokedFault(item alert.Item) error {
+	return fault.New(fault.Conflict, "revoked", "the certificate %s (%s) is revoked here", item.Fingerprint, item.Subject).
+		WithHint("lift the revocation first: `certvigil cert unrevoke %s`", item.ID)
+}
+
+// extendBundle adds hostnames to a bundle that is uploaded again, and brings
+// back those of its certificates that were removed.
+func (s *Store) extendBundle(ctx context.Context, t *tx, id string, b inventory.NewBundle) error {
+	removed, err := t.items(ctx, `JOIN bundle_items bi ON bi.item_id = i.id WHERE bi.bundle_id = ? AND i.trust = 'removed'`, id)
+	if err != nil {
+		return err
+	}
+	for _, item := range removed {
+		if err := s.bringBack(ctx, t, item, b.Actor); err != nil {
+			return err
+		}
+	}
+	added, err := t.addHostnames(ctx, id, b.Hostnames)
+	if err != nil || len(added) == 0 {
+		return err
+	}
+	now := s.now()
+	if _, err := t.exec(ctx, `UPDATE bundles SET updated_at = ? WHERE id = ?`, now.UnixMilli(), id); err != nil {
+		return err
+	}
+	if err := t.audit(ctx, now, b.Actor, change{
+		action: "ca.hostnames", object: "bundle:" + id, after: map[string]any{"added": added},
+	}); err != nil {
+		return err
+	}
+	return t.bumpGeneration(ctx)
+}
+
+// addHostnames returns those that are new.
+func (t *tx) addHostnames(ctx context.Context, bundleID string, hostnames []string) (added []string, err error) {
+	for _, hostname := range hostnames {
+		n, err := t.exec(ctx, `INSERT INTO bundle_hostnames (bundle_id, hostname) VALUES (?, ?) ON CONFLICT DO NOTHING`, bundleID, hostname)
+		if err != nil {
+			return nil, err
+		}
+		if n == 1 {
+			added = append(added, hostname)
+		}
+	}
+	return added, nil
+}
+
+// RemoveBundle deletes a bundle. Its items that no other bundle holds become
+// removed and are watched no longer; a revoked one stays revoked, so that
+// uploading it again does not lift the revocation.
+func (s *Store) RemoveBundle(ctx context.Context, id string, actor inventory.Actor) error {
+	return s.write(ctx, "removing a bundle", func(t *tx) error {
+		bundle, err := s.bundle(ctx, t, id)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `DELETE FROM bundles WHERE id = ?`, id); err != nil {
+			return err
+		}
+		for _, member := range bundle.Members {
+			if err := s.abandon(ctx, t, member.Item.ID, actor); err != nil {
+				return err
+			}
+		}
+		if err := t.audit(ctx, s.now(), actor, change{
+			action: "ca.remove", object: "bundle:" + id,
+			before: map[string]any{"name": bundle.Name, "hostnames": bundle.Hostnames, "fingerprints": fingerprintsOf(bundle)},
+		}); err != nil {
+			return err
+		}
+		return t.bumpGeneration(ctx)
+	})
+}
+
+// abandon removes an item unless a bundle still holds it.
+func (s *Store) abandon(ctx context.Context, t *tx, itemID string, actor inventory.Actor) error {
+	item, err := t.item(ctx, itemID)
+	if err != nil || len(item.Bundles) > 0 {
+		return err
+	}
+	if _, err := t.exec(ctx, `DELETE FROM proposals WHERE item_id = ?`, itemID); err != nil {
+		return err
+	}
+	trust, watch := alert.Removed, item.Watch
+	if item.Trust == alert.Revoked {
+		trust = alert.Revoked
+	}
+	if watch != alert.Superseded {
+		watch = alert.Ignored
+	}
+	return s.transition(ctx, t, item, trust, watch, actor, "item.remove")
+}
+
+func fingerprintsOf(b inventory.Bundle) []string {
+	list := make([]string, len(b.Members))
+	for i, m := range b.Members {
+		list[i] = m.Item.Fingerprint
+	}
+	return list
+}

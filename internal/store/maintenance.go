@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/fault"
+)
+
+// Backup writes a consistent copy of the store to a new file that its owner
+// alone can read, while others go on reading and writing. The key file is not
+// part of it. A file that exists is a fault.Conflict.
+func (s *Store) Backup(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fault.New(fault.Conflict, "file_exists", "%s exists already", path).WithHint("choose another name, or remove it first")
+	}
+	if err != nil {
+		return fault.New(fault.Unprocessable, "cannot_create", "creating the backup: %w", err).
+			WithHint("its folder must exist and be writable for you")
+	}
+	// SQLite writes into an empty file, which keeps its mode, and does not sync it.
+	_, err = s.reader.ExecContext(ctx, `VACUUM INTO ?`, path)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("writing the backup: %w", err), os.Remove(path))
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// An invariant is a query that finds what must not be.
+type invariant struct{ says, query string }
+
+var invariants = []invariant{
+	{"a delivery tells of nothing", `SELECT id FROM deliveries WHERE NOT EXISTS (SELECT 1 FROM delivery_alerts WHERE delivery_id = deliveries.id)`},
+	{"a delivery is settled without a time, or has one without being settled",
+		`SELECT id FROM deliveries WHERE (state IN ('sent', 'dead', 'cancelled')) <> (settled_at IS NOT NULL)`},
+	{"a delivery is being sent by nobody, or held without being sent",
+		`SELECT id FROM deliveries WHERE (state = 'sending') <> (lease_owner IS NOT NULL AND lease_until IS NOT NULL)`},
+	{"an alert of an item names another subject", `SELECT id FROM alerts WHERE item_id IS NOT NULL AND subject <> item_id`},
+	{"an alert speaks of an epoch to come", `SELECT a.id FROM alerts a JOIN items i ON i.id = a.item_id WHERE a.epoch > i.epoch`},
+	{"an active item has no epoch", `SELECT id FROM items WHERE watch = 'active' AND epoch < 1`},
+	{"an item that is not superseded names a successor", `SELECT id FROM items WHERE replaced_by IS NOT NULL AND watch <> 'superseded'`},
+	{"an item lacks its content", `SELECT id FROM items WHERE NOT EXISTS (SELECT 1 FROM item_der WHERE item_id = items.id)`},
+	{"a bundle holds no certificate", `SELECT id FROM bundles WHERE NOT EXISTS (SELECT 1 FROM bundle_items WHERE bundle_id = bundles.id)`},
+}
+
+// Check looks for damage, and returns what it found in words for a person;
+// none means that the store is sound.
+func (s *Store) Check(ctx context.Context) ([]string, error) {
+	problems := []string{}
+	err := s.read(ctx, "checking the store", func(t *tx) error {
+		results, err := collect(ctx, t, scanText, `PRAGMA integrity_check`)
+		if err != nil {
+			return err
+		}
+		for _, result := range results {
+			if result != "ok" {
+				problems = append(problems, "the file is damaged: "+result)
+			}
+		}
+		orphans, err := collect(ctx, t, scanText, `SELECT "table" || ' row ' || COALESCE(rowid, '?') || ' refers to a missing row of ' || parent FROM pragma_foreign_key_check`)
+		if err != nil {
+			return err
+		}
+		problems = append(problems, orphans...)
+		for _, i := range invariants {
+			ids, err := collect(ctx, t, scanText, i.query)
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				problems = append(problems, i.says+": "+id)
+			}
+		}
+		return t.checkContents(ctx, func(problem string) { problems = append(problems, problem) })
+	})
+	return problems, err
+}
+
+// checkContents compares every certificate with its item's fingerprint.
+func (t *tx) checkContents(ctx context.Context, report func(string)) error {
+	rows, err := t.sql.QueryContext(ctx, `SELECT i.id, i.fingerprint, c.der FROM items i JOIN item_der c ON c.item_id = i.id
+		WHERE i.kind <> 'crl' ORDER BY i.id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			id, fingerprint string
+			der             []byte
+		)
+		if err := rows.Scan(&id, &fingerprint, &der); err != nil {
+			return err
+		}
+		if sum := sha256.Sum256(der); hex.EncodeToString(sum[:]) != fingerprint {
+			report("an item's content is not that of its fingerprint: " + id)
+		}
+	}
+	return rows.Err()
+}
+
+// Purge deletes what retention no longer keeps: settled deliveries, audit rows
+// and sightings from before the given time. What was told of an item stays, so
+// that it is not told again, and so does the last sighting of an item that is
+// known by sightings alone. It returns the number of deleted rows.
+func (s *Store) Purge(ctx context.Context, before time.Time) (int, error) {
+	ms := before.UnixMilli()
+	if err := s.write(ctx, "declaring the retention", func(t *tx) error {
+		return t.setMeta(ctx, metaAuditPurged, strconv.FormatInt(ms, 10)) // what the audit trail's trigger lets go
+	}); err != nil {
+		return 0, err
+	}
+	total := 0
+	for _, query := range []string{
+		`DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE settled_at < ? LIMIT 1000)`,
+		`DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE created_at < ? AND item_id IS NULL
+			AND NOT EXISTS (SELECT 1 FROM delivery_alerts WHERE alert_id = alerts.id) LIMIT 1000)`,
+		`DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? LIMIT 1000)`,
+		`DELETE FROM item_sources WHERE (item_id, kind, reference) IN (SELECT s.item_id, s.kind, s.reference FROM item_sources s
+			WHERE s.kind = 'observed' AND s.last_seen < ? AND EXISTS (SELECT 1 FROM item_sources o WHERE o.item_id = s.item_id
+				AND (o.kind <> 'observed' OR o.last_seen > s.last_seen)) LIMIT 1000)`,
+	} {
+		n, err := s.purge(ctx, query, ms)
+		if total += n; err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// purge repeats a delete that takes a thousand rows at most until none is
+// left, so that it never holds up other writers for long.
+func (s *Store) purge(ctx context.Context, query string, before int64) (total int, err error) {
+	for n := int64(1); n > 0; {
+		if err := s.write(ctx, "purging", func(t *tx) (err error) {
+			n, err = t.exec(ctx, query, before)
+			return err
+		}); err != nil {
+			return total, err
+		}
+		total += int(n)
+	}
+	return total, nil
+}

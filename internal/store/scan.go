@@ -1,0 +1,174 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/inventory"
+)
+
+// What is due, and what a scan makes active. These conditions are those of the
+// partial indexes items_due and items_pending.
+const (
+	dueItems  = `WHERE i.watch = 'active' AND i.trust = 'trusted' AND i.next_due_at IS NOT NULL AND i.next_due_at <= ?`
+	ripeItems = `WHERE i.watch = 'pending' AND i.trust = 'trusted' AND i.not_before <= ?`
+	// staying leaves out what a scan finds superseded by a ripe item.
+	staying = ` AND NOT EXISTS (SELECT 1 FROM successions s JOIN items n ON n.id = s.new_item_id
+		WHERE s.old_item_id = i.id AND n.watch = 'pending' AND n.trust = 'trusted' AND n.not_before <= ?)`
+)
+
+// Scan takes over pending items that have become valid, hands the active items
+// whose next_due_at has come to decide, and writes the plan, all in one
+// transaction that excludes every other scan. What is on record already is
+// not written again. decide is not called when nothing is due, and must not
+// use the store.
+func (s *Store) Scan(ctx context.Context, now time.Time, decide func([]alert.Candidate) alert.Plan) error {
+	return s.write(ctx, "scanning", func(t *tx) error {
+		if err := s.activate(ctx, t, now); err != nil {
+			return err
+		}
+		items, err := t.items(ctx, dueItems+` ORDER BY i.not_after, i.id`, now.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if len(items) > 0 {
+			candidates, err := t.candidates(ctx, items)
+			if err != nil {
+				return err
+			}
+			if err := t.writePlan(ctx, candidates, decide(candidates)); err != nil {
+				return err
+			}
+		}
+		return t.setMetaTime(ctx, metaLastScan, now)
+	})
+}
+
+// activate makes pending items that are valid now active, in the place of what
+// they renew.
+func (s *Store) activate(ctx context.Context, t *tx, now time.Time) error {
+	items, err := t.items(ctx, ripeItems+` ORDER BY i.not_before, i.id`, now.UnixMilli())
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		// An item before this one in the list may have been superseded by it.
+		if item, err = t.item(ctx, item.ID); err != nil {
+			return err
+		}
+		if item.Watch != alert.Pending {
+			continue
+		}
+		if err := s.moveNow(ctx, t, item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moveNow makes an item active by the scan's clock, which has found it valid.
+func (s *Store) moveNow(ctx context.Context, t *tx, item alert.Item) error {
+	system := inventory.Actor{Kind: inventory.ActorSystem}
+	if err := t.moveItem(ctx, item, item.Trust, alert.Active); err != nil {
+		return err
+	}
+	if err := t.audit(ctx, s.now(), system, change{
+		action: "item.activate", object: "item:" + item.ID,
+		before: map[string]any{"trust": item.Trust, "watch": item.Watch},
+		after:  map[string]any{"trust": item.Trust, "watch": alert.Active},
+	}); err != nil {
+		return err
+	}
+	return s.takeOver(ctx, t, item.ID, system)
+}
+
+// Preview returns what Scan would hand to decide at the given time, and
+// changes nothing.
+func (s *Store) Preview(ctx context.Context, at time.Time) ([]alert.Candidate, error) {
+	var candidates []alert.Candidate
+	err := s.read(ctx, "previewing a scan", func(t *tx) error {
+		items, err := t.items(ctx, dueItems+staying, at.UnixMilli(), at.UnixMilli())
+		if err != nil {
+			return err
+		}
+		pending, err := t.items(ctx, ripeItems+staying, at.UnixMilli(), at.UnixMilli())
+		if err != nil {
+			return err
+		}
+		for _, item := range pending {
+			item.Watch = alert.Active
+			item.Epoch++
+			items = append(items, item)
+		}
+		slices.SortStableFunc(items, func(a, b alert.Item) int { return a.NotAfter.Compare(b.NotAfter) })
+		candidates, err = t.candidates(ctx, items)
+		return err
+	})
+	return candidates, err
+}
+
+// HasDue reports whether a scan at now would have anything to do.
+func (s *Store) HasDue(ctx context.Context, now time.Time) (bool, error) {
+	var due bool
+	err := s.read(ctx, "looking for what is due", func(t *tx) error {
+		return t.row(ctx, `SELECT EXISTS (SELECT 1 FROM items i `+dueItems+`) OR EXISTS (SELECT 1 FROM items i `+ripeItems+`)`,
+			now.UnixMilli(), now.UnixMilli()).Scan(&due)
+	})
+	return due, err
+}
+
+// candidates adds to items what is on record for their present epoch.
+func (t *tx) candidates(ctx context.Context, items []alert.Item) ([]alert.Candidate, error) {
+	candidates := make([]alert.Candidate, len(items))
+	byID := make(map[string]*alert.Candidate, len(items))
+	ids := make([]string, len(items))
+	for i, item := range items {
+		candidates[i].Item = item
+		ids[i] = item.ID
+		byID[item.ID] = &candidates[i]
+	}
+	return candidates, inChunks(ids, func(in string, args []any) error {
+		if err := t.addMarks(ctx, byID, in, args); err != nil {
+			return err
+		}
+		return t.addTold(ctx, byID, in, args)
+	})
+}
+
+func (t *tx) addMarks(ctx context.Context, byID map[string]*alert.Candidate, in string, args []any) error {
+	_, err := collect(ctx, t, func(row scanner) (mark alert.Mark, err error) {
+		var (
+			id    string
+			epoch int
+		)
+		if err = row.Scan(&id, &epoch, &mark.Rule, &mark.Threshold); err != nil {
+			return mark, err
+		}
+		if c := byID[id]; c.Item.Epoch == epoch {
+			c.Recorded = append(c.Recorded, mark)
+		}
+		return mark, nil
+	}, `SELECT item_id, epoch, rule, threshold_ns FROM alerts
+		WHERE event = 'expiring' AND item_id IN `+in+` ORDER BY item_id, rule, threshold_ns`, args...)
+	return err
+}
+
+func (t *tx) addTold(ctx context.Context, byID map[string]*alert.Candidate, in string, args []any) error {
+	_, err := collect(ctx, t, func(row scanner) (told alert.Told, err error) {
+		var (
+			id    string
+			epoch int
+		)
+		if err = row.Scan(&id, &epoch, &told.Channel, &told.Recipient, &told.Threshold); err != nil {
+			return told, err
+		}
+		if c := byID[id]; c.Item.Epoch == epoch {
+			c.Told = append(c.Told, told)
+		}
+		return told, nil
+	}, `SELECT item_id, epoch, channel, recipient, threshold_ns FROM told
+		WHERE item_id IN `+in+` ORDER BY item_id, channel, recipient`, args...)
+	return err
+}
