@@ -2,12 +2,16 @@ package cert_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"errors"
+	"io"
 	"math/big"
 	"slices"
 	"strings"
@@ -281,10 +285,12 @@ func TestParseCA_Refuses(t *testing.T) {
 		{"SHA-1 on an intermediate alone", rsaRoot.Intermediate(valid, sha1).PEM(), "signature_algorithm", "SHA1-RSA"},
 		{"SHA-1 on a rolled-over key of the same name", rsaRoot.Intermediate(valid, sha1, certtest.CommonName("rsa")).PEM(), "signature_algorithm", "SHA1-RSA"},
 		{"RSA 1024", certtest.NewCA(valid, certtest.RSA(1024)).PEM(), "public_key", "1024 bits"},
+		{"RSA 8193", certtest.PEM(root.Intermediate(valid, certtest.Key(hugeKey{})), root), "public_key", "8193 bits"},
 		{"P-224", certtest.NewCA(valid, certtest.ECDSA(elliptic.P224())).PEM(), "public_key", "P-224"},
 		{"a stray intermediate", certtest.PEM(middle, stray, root), "unconnected", "certificate 2 (CN=stray)"},
 		{"an intermediate of another CA of that name", certtest.PEM(impostor, root), "unconnected", "certificate 1 (CN=middle)"},
 		{"two intermediates of different roots", certtest.PEM(middle, stray), "unconnected", "certificate 2 (CN=stray)"},
+		{"a root of that key with another name", certtest.PEM(middle, certtest.NewCA(valid, certtest.Key(root.Key), certtest.CommonName("renamed"))), "unconnected", "certificate 1 (CN=middle)"},
 		{"a private key behind", append(root.PEM(), root.KeyPEM()...), "private_key", "private key"},
 	}
 	for _, tt := range tests {
@@ -375,6 +381,19 @@ func TestParseLeaf(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A hugeKey has a public RSA key of 8193 bits, which would take minutes to
+// generate, and signs nothing.
+type hugeKey struct{}
+
+func (hugeKey) Public() crypto.PublicKey {
+	modulus := new(big.Int).Lsh(big.NewInt(1), 8192)
+	return &rsa.PublicKey{N: modulus.Add(modulus, big.NewInt(1)), E: 65537}
+}
+
+func (hugeKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("no private key")
 }
 
 // withSignatureOID rewrites the last arc of sha256WithRSAEncryption: CAs with
