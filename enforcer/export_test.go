@@ -1,0 +1,92 @@
+package enforcer
+
+import (
+	"crypto/x509"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Seams for the tests of pure parts.
+var (
+	Reserved      = reserved
+	Strip         = strip
+	ClientAddr    = clientAddr
+	CanonicalPath = canonicalPath
+	PrefersJSON   = prefersJSON
+)
+
+const MaxSession = maxSession
+
+// Route returns the site's pattern for a Host on a connection made for sni.
+func Route(e *Enforcer, sni, host string) (site, name string, status int) {
+	r, _, status := e.current.Load().routeTo(&client{name: sni}, host)
+	if status != 0 {
+		return "", "", status
+	}
+	return r.site.hostname, r.name, 0
+}
+
+// Decide evaluates policies for a client.
+func Decide(policies []Policy, valid bool, commonName string, bundles []string, addr netip.Addr) (Action, string, Reason) {
+	compiled, err := compilePolicies(policies)
+	if err != nil {
+		panic(err)
+	}
+	v := &verdict{valid: valid, commonName: commonName, bundles: bundles}
+	if !valid {
+		v = noCertificate
+	}
+	return decide(compiled, facts{v, addr})
+}
+
+// ApplicationAt returns the path of the application for a URL, of applications
+// at the given paths of one host.
+func ApplicationAt(paths []string, u *url.URL) (path string, ambiguous bool) {
+	s := &site{nested: len(paths) > 1 || paths[0] != "/"}
+	for _, p := range paths {
+		s.apps = append(s.apps, &application{path: p})
+	}
+	app, ambiguous := s.application(u)
+	if app == nil {
+		return "", ambiguous
+	}
+	return app.path, ambiguous
+}
+
+// SealedEntryOpens reports whether a session with the entry may be resumed.
+func SealedEntryOpens(e *Enforcer, entry []byte, site string) bool {
+	_, ok := (&seal{enforcer: e, site: site}).open(entry)
+	return ok
+}
+
+// A Judge judges one client's requests without a network.
+type Judge struct {
+	e   *Enforcer
+	sub subject
+}
+
+// NewJudge returns a judge for a client that has presented chain.
+func NewJudge(e *Enforcer, host string, chain ...*x509.Certificate) *Judge {
+	c := &client{name: host, chain: chain, addr: netip.MustParseAddr("127.0.0.1")}
+	return &Judge{e, subject{client: c, host: host, target: &url.URL{Path: "/"}, addr: c.addr}}
+}
+
+// Judge returns the status of a request.
+func (j *Judge) Judge(now time.Time) int {
+	d := j.e.current.Load().judge(&j.sub, now)
+	return d.status
+}
+
+// Forget drops what is remembered of verdicts.
+func (j *Judge) Forget() {
+	j.sub.client.verdict.Store(nil)
+	s := j.e.current.Load()
+	s.verdicts = newMemo[verdictKey, *verdict](maxVerdicts)
+}
+
+// Flights returns the number of requests being served.
+func (e *Enforcer) Flights() int { return len(e.flights.list()) }
+
+// Tick does what the sweep does on its timer.
+func (e *Enforcer) Tick() { e.sweep() }

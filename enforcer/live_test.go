@@ -1,0 +1,339 @@
+package enforcer_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/certvigil/certvigil/enforcer"
+	"github.com/certvigil/certvigil/internal/cert"
+	"github.com/certvigil/certvigil/internal/certtest"
+)
+
+// TestTrustChange sees each change take effect on the connection that is open,
+// in both directions, while another client notices nothing.
+func TestTrustChange(t *testing.T) {
+	t.Parallel()
+	type env struct {
+		*guard
+		fingerprint string
+	}
+	revoke := func(e env) { e.revoke(e.fingerprint) }
+	tests := []struct {
+		name          string
+		before, after int
+		setup, change func(env)
+		sparesOthers  bool
+	}{
+		{"revoked", 200, 403, nil, revoke, true},
+		{"unrevoked", 403, 200, revoke, func(e env) { e.state.Revoked = nil; e.apply() }, true},
+		{"CA removed", 200, 403, nil, func(e env) { e.state.Bundles = e.state.Bundles[1:]; e.apply() }, false},
+		{"CA added", 403, 200, func(e env) { e.state.Bundles = nil; e.apply() },
+			func(e env) { e.state.Bundles = []enforcer.Bundle{bundle("root", e.ca, orders)}; e.apply() }, false},
+		{"hostname disassociated", 200, 403, nil,
+			func(e env) { e.state.Bundles = []enforcer.Bundle{bundle("root", e.ca, admin)}; e.apply() }, false},
+		{"policy changed", 200, 403, nil, func(e env) {
+			apps := append([]enforcer.Application(nil), e.state.Applications...)
+			apps[0].Policies = []enforcer.Policy{{Name: "none", Action: enforcer.Block, Include: []enforcer.Selector{{CommonName: "James Royal"}}}, apps[0].Policies[0]}
+			apps[0].Policies[1].Action = enforcer.Allow
+			e.state.Applications = apps
+			e.apply()
+		}, true},
+		{"application removed", 200, 421, nil, func(e env) { e.state.Applications = e.state.Applications[1:]; e.apply() }, false},
+		{"leaf expired", 200, 403, nil, func(e env) { e.clock.advance(2 * time.Hour) }, true},
+		{"leaf became valid", 403, 200, func(e env) { e.clock.advance(-2 * time.Hour) }, func(e env) { e.clock.advance(2 * time.Hour) }, false},
+	}
+	for _, tt := range tests {
+		for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+			t.Run(tt.name+" "+protocol, func(t *testing.T) {
+				t.Parallel()
+				g := newGuard(t)
+				mode := func(*http.Transport) {}
+				if protocol == "HTTP/2.0" {
+					mode = http2
+				}
+				now := time.Now()
+				pair := g.james(certtest.Validity(now.Add(-time.Hour), now.Add(time.Hour)))
+				e := env{g, cert.Fingerprint(pair.Leaf)}
+				client := g.client(pair, mode)
+				other := g.client(leaf(g.ca, certtest.CommonName("other"), certtest.Validity(now.Add(-24*time.Hour), now.AddDate(1, 0, 0))), mode)
+				if tt.setup != nil {
+					tt.setup(e)
+				}
+				wantStatus(t, get(t, client, "https://"+orders+"/"), tt.before)
+				if tt.sparesOthers {
+					wantStatus(t, get(t, other, "https://"+orders+"/"), 200)
+				}
+				tt.change(e)
+				a, reused := getTraced(t, client, "https://"+orders+"/")
+				wantStatus(t, a, tt.after)
+				if !reused {
+					t.Error("the connection was not kept open")
+				}
+				if a.Proto != protocol {
+					t.Errorf("protocol %s", a.Proto)
+				}
+				if tt.sparesOthers {
+					a, reused := getTraced(t, other, "https://"+orders+"/")
+					wantStatus(t, a, 200)
+					if !reused {
+						t.Error("the other client's connection was closed")
+					}
+				}
+			})
+		}
+	}
+}
+
+// getTraced reports whether the request went over an open connection.
+func getTraced(t *testing.T, client *http.Client, url string) (a answer, reused bool) {
+	t.Helper()
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused },
+	})
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, client, req), reused
+}
+
+// streams is an origin whose answers do not end by themselves.
+func streams(t *testing.T) *httptest.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/download", func(w http.ResponseWriter, r *http.Request) { drip(w, r, strings.Repeat("x", 1<<10)) })
+	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		drip(w, r, "data: tick\n\n")
+	})
+	mux.HandleFunc("/silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("/socket", func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.CloseNow() }()
+		for {
+			kind, message, err := conn.Read(r.Context())
+			if err != nil {
+				return
+			}
+			if err := conn.Write(r.Context(), kind, message); err != nil {
+				return
+			}
+		}
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func drip(w http.ResponseWriter, r *http.Request, chunk string) {
+	rc := http.NewResponseController(w)
+	for r.Context().Err() == nil {
+		if _, err := io.WriteString(w, chunk); err != nil {
+			return
+		}
+		if rc.Flush() != nil {
+			return
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-r.Context().Done():
+		}
+	}
+}
+
+func newStreamGuard(t *testing.T) *guard {
+	origin, err := url.Parse(streams(t).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newGuard(t, func(s *enforcer.State) { s.Applications[0].Origin = origin })
+}
+
+// open starts a request whose answer goes on; reading it must succeed.
+func open(t *testing.T, client *http.Client, path string) *http.Response {
+	t.Helper()
+	res, err := client.Get("https://" + orders + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = res.Body.Close() })
+	if res.StatusCode != 200 {
+		t.Fatalf("status %d", res.StatusCode)
+	}
+	alive(t, res)
+	return res
+}
+
+func alive(t *testing.T, res *http.Response) {
+	t.Helper()
+	if _, err := bufio.NewReader(res.Body).ReadByte(); err != nil {
+		t.Fatalf("the stream is dead: %v", err)
+	}
+}
+
+func TestInFlight_streams(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/download", "/events"} {
+		for _, protocol := range []string{"h1", "h2"} {
+			t.Run(path+" "+protocol, func(t *testing.T) {
+				t.Parallel()
+				g := newStreamGuard(t)
+				mode := func(*http.Transport) {}
+				if protocol == "h2" {
+					mode = http2
+				}
+				pair := g.james()
+				doomed := open(t, g.client(pair, mode), path)
+				spared := open(t, g.client(leaf(g.ca), mode), path)
+				start := time.Now()
+				g.revoke(cert.Fingerprint(pair.Leaf))
+				if _, err := io.Copy(io.Discard, doomed.Body); err == nil {
+					t.Error("the stream ended as if complete")
+				}
+				if took := time.Since(start); took > time.Second {
+					t.Errorf("cut off after %v", took)
+				}
+				alive(t, spared)
+				if !strings.Contains(g.log.String(), `msg="request cut off"`) {
+					t.Error("nothing is logged")
+				}
+			})
+		}
+	}
+}
+
+// TestInFlight_waiting: the origin has not answered yet, so the client gets a
+// proper refusal.
+func TestInFlight_waiting(t *testing.T) {
+	t.Parallel()
+	g := newStreamGuard(t)
+	pair := g.james()
+	client := g.client(pair)
+	answers := make(chan answer, 1)
+	go func() { answers <- get(t, client, "https://"+orders+"/silent") }()
+	eventually(t, "the request is in flight", func() bool { return g.Flights() == 1 })
+	g.revoke(cert.Fingerprint(pair.Leaf))
+	a := <-answers
+	wantStatus(t, a, 403)
+	if id := a.Header.Get("X-Request-Id"); !strings.Contains(g.log.String(), "request_id="+id) {
+		t.Error("the request id is not in the log")
+	}
+}
+
+// TestInFlight_clock: time alone ends an admission in flight.
+func TestInFlight_clock(t *testing.T) {
+	t.Parallel()
+	g := newStreamGuard(t)
+	now := time.Now()
+	doomed := open(t, g.client(g.james(certtest.Validity(now.Add(-time.Hour), now.Add(time.Hour)))), "/events")
+	spared := open(t, g.client(g.james()), "/events")
+	g.clock.advance(time.Hour + time.Second)
+	if _, err := io.Copy(io.Discard, doomed.Body); err == nil {
+		t.Error("the stream ended as if complete")
+	}
+	alive(t, spared)
+}
+
+func dialSocket(t *testing.T, g *guard, client *http.Client) *websocket.Conn {
+	t.Helper()
+	conn, res, err := websocket.Dial(t.Context(), "https://"+orders+"/socket", &websocket.DialOptions{HTTPClient: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	if res.Header.Get("Set-Cookie") == "" {
+		t.Error("no cookie on the upgrade")
+	}
+	echo(t, conn)
+	return conn
+}
+
+func echo(t *testing.T, conn *websocket.Conn) {
+	t.Helper()
+	if err := conn.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, got, err := conn.Read(t.Context()); err != nil || string(got) != "hello" {
+		t.Fatalf("echo %q: %v", got, err)
+	}
+}
+
+func TestInFlight_webSocket(t *testing.T) {
+	t.Parallel()
+	g := newStreamGuard(t)
+	pair := g.james()
+	doomed := dialSocket(t, g, g.client(pair))
+	spared := dialSocket(t, g, g.client(leaf(g.ca)))
+	g.revoke(cert.Fingerprint(pair.Leaf))
+	if _, _, err := doomed.Read(t.Context()); err == nil {
+		t.Error("the WebSocket is still open")
+	}
+	echo(t, spared)
+}
+
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	t.Run("WebSockets are closed", func(t *testing.T) {
+		t.Parallel()
+		g := newStreamGuard(t)
+		conn := dialSocket(t, g, g.client(g.james()))
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := g.Shutdown(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := conn.Read(t.Context()); err == nil {
+			t.Error("the WebSocket is still open")
+		}
+	})
+	t.Run("requests are drained", func(t *testing.T) {
+		t.Parallel()
+		release := make(chan struct{})
+		origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			<-release
+			fmt.Fprint(w, "done")
+		}))
+		t.Cleanup(origin.Close)
+		target, _ := url.Parse(origin.URL)
+		g := newGuard(t, func(s *enforcer.State) { s.Applications[0].Origin = target })
+		answers := make(chan answer, 1)
+		client := g.client(g.james())
+		go func() { answers <- get(t, client, "https://"+orders+"/") }()
+		eventually(t, "the request is in flight", func() bool { return g.Flights() == 1 })
+		down := make(chan error, 1)
+		go func() { down <- g.Shutdown(t.Context()) }()
+		close(release)
+		if a := <-answers; a.body != "done" {
+			t.Errorf("answer %q", a.body)
+		}
+		if err := <-down; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("what outlives the grace is closed", func(t *testing.T) {
+		t.Parallel()
+		g := newStreamGuard(t)
+		stream := open(t, g.client(g.james()), "/events")
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if err := g.Shutdown(ctx); err == nil {
+			t.Error("no word of the stream left over")
+		}
+		if _, err := io.Copy(io.Discard, stream.Body); err == nil {
+			t.Error("the stream ended as if complete")
+		}
+	})
+}
