@@ -27,14 +27,12 @@ func state(fields map[string]any) string {
 	return jsonText(fields)
 }
 
-// Audit returns audit rows, newest first: those of one object ("item:<id>"),
-// or of all when object is "". A limit of 0 or less means no limit.
-func (s *Store) Audit(ctx context.Context, object string, limit int) ([]inventory.AuditEntry, error) {
+// Audit returns audit rows, newest first. A limit of 0 or less means no limit.
+func (s *Store) Audit(ctx context.Context, limit int) ([]inventory.AuditEntry, error) {
 	var entries []inventory.AuditEntry
-	where, args := conditions{}.and(`object = ?`, object).clause()
 	err := s.read(ctx, "reading the audit trail", func(t *tx) (err error) {
 		entries, err = collect(ctx, t, scanAudit, `SELECT id, at, actor_kind, actor_id, action, object, before, after, request_id
-			FROM audit `+where+` ORDER BY id DESC LIMIT ?`, append(args, rowLimit(limit))...)
+			FROM audit ORDER BY id DESC LIMIT ?`, rowLimit(limit))
 		return err
 	})
 	return entries, err

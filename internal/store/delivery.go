@@ -10,25 +10,29 @@ import (
 	"github.com/certvigil/certvigil/internal/inventory"
 )
 
-// Alerts returns alerts, newest first: those of one item, or of all when
-// itemID is "". A limit of 0 or less means no limit.
-func (s *Store) Alerts(ctx context.Context, itemID string, limit int) ([]alert.Alert, error) {
-	where, args := conditions{}.and(`a.item_id = ?`, itemID).clause()
+// A DeliveryFilter selects deliveries; zero fields do not filter.
+type DeliveryFilter struct {
+	State   alert.DeliveryState
+	Channel string
+	Limit   int // at most so many
+}
+
+// Alerts returns alerts, newest first. A limit of 0 or less means no limit.
+func (s *Store) Alerts(ctx context.Context, limit int) ([]alert.Alert, error) {
 	var alerts []alert.Alert
 	err := s.read(ctx, "listing alerts", func(t *tx) (err error) {
-		alerts, err = t.alerts(ctx, where+` ORDER BY a.created_at DESC, a.id LIMIT ?`, append(args, rowLimit(limit))...)
+		alerts, err = t.alerts(ctx, `ORDER BY a.created_at DESC, a.id LIMIT ?`, rowLimit(limit))
 		return err
 	})
 	return alerts, err
 }
 
-// Deliveries returns deliveries, newest first, of one state and of one channel
-// unless these are "". A limit of 0 or less means no limit.
-func (s *Store) Deliveries(ctx context.Context, state alert.DeliveryState, channel string, limit int) ([]alert.Delivery, error) {
-	where, args := conditions{}.and(`d.state = ?`, string(state)).and(`d.channel = ?`, channel).clause()
+// Deliveries returns the deliveries that the filter selects, newest first.
+func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) ([]alert.Delivery, error) {
+	where, args := conditions{}.and(`d.state = ?`, string(f.State)).and(`d.channel = ?`, f.Channel).clause()
 	var deliveries []alert.Delivery
 	err := s.read(ctx, "listing deliveries", func(t *tx) (err error) {
-		deliveries, err = t.deliveries(ctx, where+` ORDER BY d.created_at DESC, d.id LIMIT ?`, append(args, rowLimit(limit))...)
+		deliveries, err = t.deliveries(ctx, where+` ORDER BY d.created_at DESC, d.id LIMIT ?`, append(args, rowLimit(f.Limit))...)
 		return err
 	})
 	return deliveries, err
@@ -55,20 +59,17 @@ func scanAttempt(row scanner) (a alert.Attempt, err error) {
 }
 
 func (t *tx) delivery(ctx context.Context, ref string) (alert.Delivery, error) {
-	const shortest = 6
-	digits := strings.ToLower(strings.TrimSpace(ref))
 	var found []alert.Delivery
-	if len(digits) >= shortest && isHex(digits) {
+	if from, to, ok := prefixRange(strings.ToLower(strings.TrimSpace(ref))); ok {
 		var err error
-		// 'g' follows every digit, so this is the range of a prefix.
-		if found, err = t.deliveries(ctx, `WHERE d.id >= ? AND d.id < ? ORDER BY d.id LIMIT 2`, digits, digits+"g"); err != nil {
+		if found, err = t.deliveries(ctx, `WHERE d.id >= ? AND d.id < ? ORDER BY d.id LIMIT 2`, from, to); err != nil {
 			return alert.Delivery{}, err
 		}
 	}
 	switch len(found) {
 	case 0:
 		return alert.Delivery{}, fault.New(fault.NotFound, "no_delivery", "there is no delivery %q", ref).
-			WithHint("name it by its id or by %d or more first digits of it; `certvigil delivery list` shows them", shortest)
+			WithHint("name it by its id or by %d or more first digits of it; `certvigil delivery list` shows them", shortestPrefix)
 	case 1:
 		return found[0], nil
 	}
@@ -79,14 +80,13 @@ func (t *tx) delivery(ctx context.Context, ref string) (alert.Delivery, error) {
 // RetryDelivery makes a delivery that is dead or waiting due now, with the
 // whole schedule of retries before it again. Where its channel fails, it may
 // be the one that probes it.
-func (s *Store) RetryDelivery(ctx context.Context, ref string, now time.Time, actor inventory.Actor) (alert.Delivery, error) {
-	var d alert.Delivery
-	err := s.write(ctx, "retrying a delivery", func(t *tx) (err error) {
-		if d, err = t.delivery(ctx, ref); err != nil {
+func (s *Store) RetryDelivery(ctx context.Context, ref string, now time.Time, actor inventory.Actor) error {
+	return s.write(ctx, "retrying a delivery", func(t *tx) error {
+		d, err := t.delivery(ctx, ref)
+		if err != nil {
 			return err
 		}
-		before := d.State
-		switch before {
+		switch d.State {
 		case alert.StateDead, alert.StateRetrying, alert.StatePending:
 		default:
 			return fault.New(fault.Conflict, "not_retriable", "delivery %s is %s", d.ID, d.State).
@@ -100,15 +100,11 @@ func (s *Store) RetryDelivery(ctx context.Context, ref string, now time.Time, ac
 			now.UnixMilli(), d.Channel, now.UnixMilli()); err != nil {
 			return err
 		}
-		if d, err = t.delivery(ctx, d.ID); err != nil {
-			return err
-		}
 		return t.audit(ctx, s.now(), actor, change{
 			action: "delivery.retry", object: "delivery:" + d.ID,
-			before: map[string]any{"state": before}, after: map[string]any{"state": d.State},
+			before: map[string]any{"state": d.State}, after: map[string]any{"state": alert.StatePending},
 		})
 	})
-	return d, err
 }
 
 // DeliveryCounts returns how many deliveries stand in each state.

@@ -24,6 +24,18 @@ func (c conditions) clause() (string, []any) {
 	return "WHERE " + strings.Join(c.parts, " AND "), c.args
 }
 
+// shortestPrefix is how many digits of an id or a fingerprint name a thing.
+const shortestPrefix = 6
+
+// prefixRange returns the range of ids and fingerprints, which are lower-case
+// hex with dashes, that begin with the digits of ref.
+func prefixRange(ref string) (from, to string, ok bool) {
+	if len(ref) < shortestPrefix || strings.Trim(ref, "0123456789abcdef-") != "" {
+		return "", "", false
+	}
+	return ref, ref + "g", true // 'g' follows every digit and the dash
+}
+
 // rowLimit turns "no limit" into a number that every database takes.
 func rowLimit(limit int) int64 {
 	if limit <= 0 {

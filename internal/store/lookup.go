@@ -138,7 +138,6 @@ func (s *Store) Item(ctx context.Context, ref string) (alert.Item, error) {
 }
 
 func (t *tx) resolveItem(ctx context.Context, ref string) (string, error) {
-	const shortest = 6
 	digits := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(ref), ":", ""))
 	queries := []struct {
 		query string
@@ -147,10 +146,9 @@ func (t *tx) resolveItem(ctx context.Context, ref string) (string, error) {
 		{`SELECT id FROM items WHERE id = ? OR fingerprint = ?`, []any{digits, digits}},
 		{`SELECT id FROM items WHERE serial = ?`, []any{serialOf(digits)}},
 	}
-	if len(digits) >= shortest && isHex(digits) {
-		// 'g' follows every digit and '-', so this is the range of a prefix.
+	if from, to, ok := prefixRange(digits); ok {
 		queries[1].query += ` OR id >= ? AND id < ? OR fingerprint >= ? AND fingerprint < ?`
-		queries[1].args = append(queries[1].args, digits, digits+"g", digits, digits+"g")
+		queries[1].args = append(queries[1].args, from, to, from, to)
 	}
 	for _, q := range queries {
 		ids, err := collect(ctx, t, scanText, q.query+` LIMIT 4`, q.args...)
@@ -167,10 +165,8 @@ func (t *tx) resolveItem(ctx context.Context, ref string) (string, error) {
 			WithHint("name the item by its id")
 	}
 	return "", fault.New(fault.NotFound, "no_item", "there is no item %q", ref).
-		WithHint("name it by its id, its fingerprint, %d or more first digits of either, or its serial; `certvigil cert list` and `certvigil ca list` show them", shortest)
+		WithHint("name it by its id, its fingerprint, %d or more first digits of either, or its serial; `certvigil cert list` and `certvigil ca list` show them", shortestPrefix)
 }
-
-func isHex(digits string) bool { return strings.Trim(digits, "0123456789abcdef-") == "" }
 
 // serialOf writes a serial as cert.Serial does: whole bytes, none of them a
 // leading zero.
@@ -190,7 +186,7 @@ func serialOf(digits string) string {
 
 // Items returns the items that the filter selects, the first to end first.
 func (s *Store) Items(ctx context.Context, f inventory.ItemFilter) ([]alert.Item, error) {
-	where := conditions{}.and(`i.kind = ?`, string(f.Kind)).and(`i.watch = ?`, string(f.Watch))
+	where := conditions{}.and(`i.kind = ?`, string(f.Kind)).and(`i.watch = ?`, string(f.Watch)).and(`i.subject = ?`, f.Subject)
 	if !f.ExpiringBefore.IsZero() {
 		where = where.and(`i.not_after < ?`, f.ExpiringBefore.UnixMilli())
 	}

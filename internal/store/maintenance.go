@@ -111,15 +111,14 @@ func (t *tx) checkContents(ctx context.Context, report func(string)) error {
 // Purge deletes what retention no longer keeps: settled deliveries, audit rows
 // and sightings from before the given time. What was told of an item stays, so
 // that it is not told again, and so does the last sighting of an item that is
-// known by sightings alone. It returns the number of deleted rows.
-func (s *Store) Purge(ctx context.Context, before time.Time) (int, error) {
+// known by sightings alone.
+func (s *Store) Purge(ctx context.Context, before time.Time) error {
 	ms := before.UnixMilli()
 	if err := s.write(ctx, "declaring the retention", func(t *tx) error {
 		return t.setMeta(ctx, metaAuditPurged, strconv.FormatInt(ms, 10)) // what the audit trail's trigger lets go
 	}); err != nil {
-		return 0, err
+		return err
 	}
-	total := 0
 	for _, query := range []string{
 		`DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE settled_at < ? LIMIT 1000)`,
 		`DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE created_at < ? AND item_id IS NULL
@@ -129,25 +128,23 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (int, error) {
 			WHERE s.kind = 'observed' AND s.last_seen < ? AND EXISTS (SELECT 1 FROM item_sources o WHERE o.item_id = s.item_id
 				AND (o.kind <> 'observed' OR o.last_seen > s.last_seen)) LIMIT 1000)`,
 	} {
-		n, err := s.purge(ctx, query, ms)
-		if total += n; err != nil {
-			return total, err
+		if err := s.purge(ctx, query, ms); err != nil {
+			return err
 		}
 	}
-	return total, nil
+	return nil
 }
 
 // purge repeats a delete that takes a thousand rows at most until none is
 // left, so that it never holds up other writers for long.
-func (s *Store) purge(ctx context.Context, query string, before int64) (total int, err error) {
+func (s *Store) purge(ctx context.Context, query string, before int64) error {
 	for n := int64(1); n > 0; {
 		if err := s.write(ctx, "purging", func(t *tx) (err error) {
 			n, err = t.exec(ctx, query, before)
 			return err
 		}); err != nil {
-			return total, err
+			return err
 		}
-		total += int(n)
 	}
-	return total, nil
+	return nil
 }

@@ -50,6 +50,19 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return fmt.Errorf("migrating the database: %w", err)
 }
 
+// SchemaVersion returns the number of the last migration that was applied.
+func (s *Store) SchemaVersion(ctx context.Context) (int64, error) {
+	return schemaVersion(ctx, s.reader)
+}
+
+func schemaVersion(ctx context.Context, db *sql.DB) (version int64, err error) {
+	row := db.QueryRowContext(ctx, `SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version`)
+	if err := row.Scan(&version); err != nil {
+		return 0, fmt.Errorf("reading the schema's version: %w", err)
+	}
+	return version, nil
+}
+
 // checkVersion refuses a schema that is not the one this version knows,
 // without changing anything.
 func checkVersion(ctx context.Context, db *sql.DB) error {
@@ -59,12 +72,10 @@ func checkVersion(ctx context.Context, db *sql.DB) error {
 	}
 	sources := provider.ListSources()
 	target := sources[len(sources)-1].Version
-	var current int64
-	row := db.QueryRowContext(ctx, `SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version`)
-	if err := row.Scan(&current); err != nil {
-		return fmt.Errorf("reading the schema's version: %w", err)
-	}
+	current, err := schemaVersion(ctx, db)
 	switch {
+	case err != nil:
+		return err
 	case current > target:
 		return newerFault(current, target)
 	case current < target:

@@ -157,16 +157,13 @@ func nextAttempt(due, leased time.Time, status alert.ChannelStatus) time.Time {
 	return next
 }
 
-// Recover makes every delivery that is being sent pending again, and returns
-// how many there were. It is for the start of a daemon that holds the lock of
+// Recover makes every delivery that is being sent pending again. It is for the start of a daemon that holds the lock of
 // its file: whoever had leased them is gone.
-func (s *Store) Recover(ctx context.Context) (int, error) {
-	var recovered int64
-	err := s.write(ctx, "recovering deliveries", func(t *tx) (err error) {
-		recovered, err = t.exec(ctx, `UPDATE deliveries SET state = 'pending', lease_owner = NULL, lease_until = NULL WHERE state = 'sending'`)
+func (s *Store) Recover(ctx context.Context) error {
+	return s.write(ctx, "recovering deliveries", func(t *tx) error {
+		_, err := t.exec(ctx, `UPDATE deliveries SET state = 'pending', lease_owner = NULL, lease_until = NULL WHERE state = 'sending'`)
 		return err
 	})
-	return int(recovered), err
 }
 
 // alerts returns the alerts of a query over alerts a.

@@ -7,23 +7,20 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 )
 
 const tokenColumns = `id, name, scopes, item_id, hash, created_at, expires_at, last_used_at`
 
-// CreateToken stores a token by the hash of its secret, and returns it with
-// its id and time of creation. A name in use is a fault.Conflict.
-func (s *Store) CreateToken(ctx context.Context, token inventory.Token, actor inventory.Actor) (inventory.Token, error) {
+// CreateToken stores a token that inventory.NewToken has made. A name in use is
+// a fault.Conflict.
+func (s *Store) CreateToken(ctx context.Context, token inventory.Token, actor inventory.Actor) error {
 	const hashSize = 32
-	if len(token.Hash) != hashSize || token.Name == "" {
-		return token, fault.New(fault.Invalid, "token", "a token needs a name and the SHA-256 of its secret")
+	if len(token.Hash) != hashSize || token.Name == "" || token.ID == "" {
+		return fault.New(fault.Invalid, "token", "a token needs an id, a name and the SHA-256 of its secret")
 	}
-	token.ID, token.CreatedAt, token.LastUsedAt = uuid.NewString(), fromMillis(s.now().UnixMilli()), nil
-	err := s.write(ctx, "creating a token", func(t *tx) error {
+	return s.write(ctx, "creating a token", func(t *tx) error {
 		var expires sql.NullInt64
 		if token.ExpiresAt != nil {
 			expires = millis(*token.ExpiresAt)
@@ -42,7 +39,6 @@ func (s *Store) CreateToken(ctx context.Context, token inventory.Token, actor in
 			after: map[string]any{"name": token.Name, "scopes": orEmpty(token.Scopes), "item": token.ItemID},
 		})
 	})
-	return token, err
 }
 
 // Tokens returns every token by name.
@@ -55,16 +51,11 @@ func (s *Store) Tokens(ctx context.Context) ([]inventory.Token, error) {
 	return tokens, err
 }
 
-// RevokeToken deletes the token of an id or a name, and returns it.
-func (s *Store) RevokeToken(ctx context.Context, ref string, actor inventory.Actor) (inventory.Token, error) {
-	var token inventory.Token
-	err := s.write(ctx, "revoking a token", func(t *tx) (err error) {
-		token, err = scanToken(t.row(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE id = ? OR name = ?
-			ORDER BY CASE WHEN id = ? THEN 0 ELSE 1 END LIMIT 1`, ref, ref, ref))
-		if errors.Is(err, sql.ErrNoRows) {
-			return fault.New(fault.NotFound, "no_token", "there is no token %q", ref).
-				WithHint("name it by its name or id; `certvigil token list` shows them")
-		}
+// RevokeToken deletes the token of an id, a unique prefix of at least 6 digits
+// of one, or a name.
+func (s *Store) RevokeToken(ctx context.Context, ref string, actor inventory.Actor) error {
+	return s.write(ctx, "revoking a token", func(t *tx) error {
+		token, err := t.token(ctx, ref)
 		if err != nil {
 			return err
 		}
@@ -76,7 +67,23 @@ func (s *Store) RevokeToken(ctx context.Context, ref string, actor inventory.Act
 			before: map[string]any{"name": token.Name, "scopes": token.Scopes, "item": token.ItemID},
 		})
 	})
-	return token, err
+}
+
+func (t *tx) token(ctx context.Context, ref string) (inventory.Token, error) {
+	tokens, err := collect(ctx, t, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE id = ? OR name = ?`, ref, ref)
+	if from, to, ok := prefixRange(ref); ok && err == nil && len(tokens) == 0 {
+		tokens, err = collect(ctx, t, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE id >= ? AND id < ?`, from, to)
+	}
+	switch {
+	case err != nil:
+		return inventory.Token{}, err
+	case len(tokens) == 0:
+		return inventory.Token{}, fault.New(fault.NotFound, "no_token", "there is no token %q", ref).
+			WithHint("name it by its name or id; `certvigil token list` shows them")
+	case len(tokens) > 1:
+		return inventory.Token{}, fault.New(fault.Conflict, "ambiguous", "%q names more than one token", ref).WithHint("give its whole id")
+	}
+	return tokens[0], nil
 }
 
 // TokenByHash returns the token whose secret has this SHA-256, whether it has

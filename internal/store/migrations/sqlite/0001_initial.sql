@@ -38,8 +38,10 @@ CREATE INDEX items_due ON items (next_due_at) WHERE watch = 'active' AND trust =
 CREATE INDEX items_pending ON items (not_before) WHERE watch = 'pending';
 CREATE INDEX items_untrusted ON items (trust) WHERE trust <> 'trusted';
 CREATE INDEX items_end ON items (not_after, id);
+CREATE INDEX items_groups ON items (kind, watch, labels, trust);
 CREATE INDEX items_serial ON items (serial);
 CREATE INDEX items_subject ON items (subject);
+CREATE INDEX items_replaced ON items (replaced_by) WHERE replaced_by IS NOT NULL;
 CREATE INDEX items_key ON items (spki_hash);
 
 -- What an item is made of, apart, because the small row above is rewritten at
