@@ -225,7 +225,11 @@ func http2(t *http.Transport) { t.ForceAttemptHTTP2 = true }
 
 // james is a client certificate of ca.
 func (g *guard) james(options ...certtest.Option) *tls.Certificate {
-	return leaf(g.ca, append([]certtest.Option{certtest.CommonName("James Royal"), certtest.Client()}, options...)...)
+	return leaf(g.ca, append(g.commonJames(), options...)...)
+}
+
+func (g *guard) commonJames() []certtest.Option {
+	return []certtest.Option{certtest.CommonName("James Royal"), certtest.Client()}
 }
 
 func leaf(ca *certtest.Certificate, options ...certtest.Option) *tls.Certificate {
