@@ -122,8 +122,11 @@ func (s *Service) renewedBefore(ctx context.Context, fresh *x509.Certificate, r 
 	if err != nil {
 		return Renewal{}, false, err
 	}
-	old, ok, err := s.replacedBy(ctx, known)
-	if err != nil || !ok || known.Trust != alert.Trusted {
+	old, err := s.store.Predecessor(ctx, known.ID)
+	if fault.Is(err, fault.NotFound) || err == nil && known.Trust != alert.Trusted {
+		return Renewal{}, false, nil
+	}
+	if err != nil {
 		return Renewal{}, false, err
 	}
 	if r.Authority.ItemID != "" && r.Authority.ItemID != old.ID {
@@ -132,19 +135,6 @@ func (s *Service) renewedBefore(ctx context.Context, fresh *x509.Certificate, r 
 	done, err := s.renewal(ctx, known, old)
 	done.Repeated = true
 	return done, true, err
-}
-
-func (s *Service) replacedBy(ctx context.Context, known alert.Item) (alert.Item, bool, error) {
-	items, err := s.store.Items(ctx, ItemFilter{Kind: known.Kind})
-	if err != nil {
-		return alert.Item{}, false, err
-	}
-	for _, it := range items {
-		if it.ReplacedBy == known.ID {
-			return it, true, nil
-		}
-	}
-	return alert.Item{}, false, nil
 }
 
 // checkRenewal holds the rules of succession. Every branch refuses.

@@ -31,6 +31,9 @@ type Store interface {
 	Item(ctx context.Context, ref string) (alert.Item, error)
 	Items(ctx context.Context, f ItemFilter) ([]alert.Item, error)
 	Certificate(ctx context.Context, itemID string) (*x509.Certificate, error)
+	// Predecessor returns the item that the given one replaced last, or will
+	// replace when it becomes valid, or fault.NotFound.
+	Predecessor(ctx context.Context, itemID string) (alert.Item, error)
 	// SetTrust and SetWatch change one item. Becoming active again starts a
 	// new epoch; leaving active cancels unsettled deliveries.
 	SetTrust(ctx context.Context, itemID string, t alert.Trust, actor Actor) error

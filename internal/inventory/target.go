@@ -40,7 +40,7 @@ func (s *Service) candidates(ctx context.Context, fresh *x509.Certificate, ref s
 	if fresh.IsCA {
 		kind = alert.KindCA
 	}
-	return s.store.Items(ctx, ItemFilter{Kind: kind, Watch: alert.Active})
+	return s.store.Items(ctx, ItemFilter{Kind: kind, Watch: alert.Active, Subject: cert.SubjectDN(fresh)})
 }
 
 // named returns the one item, or the active items of the one bundle, that ref

@@ -99,6 +99,7 @@ type AuditEntry struct {
 type ItemFilter struct {
 	Kind           alert.Kind
 	Watch          alert.Watch
+	Subject        string    // as alert.Item has it
 	ExpiringBefore time.Time // not_after before this instant
 }
 
