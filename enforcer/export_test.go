@@ -88,5 +88,8 @@ func (j *Judge) Forget() {
 // Flights returns the number of requests being served.
 func (e *Enforcer) Flights() int { return len(e.flights.list()) }
 
+// BusyHandshakes returns the number of slots that are taken.
+func (e *Enforcer) BusyHandshakes() int { return len(e.handshakes) }
+
 // Tick does what the sweep does on its timer.
 func (e *Enforcer) Tick() { e.sweep() }

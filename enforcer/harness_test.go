@@ -90,6 +90,11 @@ type guard struct {
 
 func newGuard(t testing.TB, change ...func(*enforcer.State)) *guard {
 	t.Helper()
+	return newGuardWith(t, enforcer.Options{}, change...)
+}
+
+func newGuardWith(t testing.TB, opts enforcer.Options, change ...func(*enforcer.State)) *guard {
+	t.Helper()
 	g := &guard{
 		t: t, clock: &clock{now: time.Now().UTC()}, log: &log{},
 		ca:       certtest.NewCA(certtest.CommonName("Access Testing CA")),
@@ -103,7 +108,7 @@ func newGuard(t testing.TB, change ...func(*enforcer.State)) *guard {
 	for _, f := range change {
 		f(&g.state)
 	}
-	g.start()
+	g.start(opts)
 	return g
 }
 
@@ -150,13 +155,12 @@ func bundle(name string, ca *certtest.Certificate, hostnames ...string) enforcer
 	return b
 }
 
-func (g *guard) start() {
+func (g *guard) start(opts enforcer.Options) {
 	g.t.Helper()
 	var err error
-	g.Enforcer, err = enforcer.New(enforcer.Options{
-		Now:    g.clock.Now,
-		Logger: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	opts.Now = g.clock.Now
+	opts.Logger = slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	g.Enforcer, err = enforcer.New(opts)
 	if err != nil {
 		g.t.Fatal(err)
 	}
