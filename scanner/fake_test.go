@@ -14,20 +14,20 @@ import (
 
 // A memory is an Inventory that keeps what a plan writes, as the store does.
 type memory struct {
-	mu            sync.Mutex
-	items         map[string]*record
-	deliveries    map[string]alert.Delivery
-	alerts        map[string]alert.Alert
-	key           string
-	last          time.Time
-	accepted      time.Time
-	scans         []time.Time // the now of every successful scan
-	reschedules   int
-	failing       error
-	panicking     bool
-	blocking      chan struct{} // when set, a scan waits until it is closed
-	entered       chan struct{} // when set, a scan says here that it has begun
-	failReschdule error
+	mu             sync.Mutex
+	items          map[string]*record
+	deliveries     map[string]alert.Delivery
+	alerts         map[string]alert.Alert
+	key            string
+	last           time.Time
+	accepted       time.Time
+	scans          []time.Time // the now of every successful scan
+	reschedules    int
+	failing        error
+	panicking      bool
+	blocking       chan struct{} // when set, a scan waits until it is closed
+	entered        chan struct{} // when set, a scan says here that it has begun
+	failReschedule error
 }
 
 type record struct {
@@ -51,12 +51,7 @@ func (m *memory) add(it alert.Item) {
 }
 
 func (m *memory) Scan(ctx context.Context, now time.Time, decide func([]alert.Candidate) alert.Plan) error {
-	if m.entered != nil {
-		m.entered <- struct{}{}
-	}
-	if m.blocking != nil {
-		<-m.blocking
-	}
+	m.wait()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.panicking {
@@ -72,6 +67,18 @@ func (m *memory) Scan(ctx context.Context, now time.Time, decide func([]alert.Ca
 	m.last = now
 	m.scans = append(m.scans, now)
 	return nil
+}
+
+func (m *memory) wait() {
+	m.mu.Lock()
+	entered, blocking := m.entered, m.blocking
+	m.mu.Unlock()
+	if entered != nil {
+		entered <- struct{}{}
+	}
+	if blocking != nil {
+		<-blocking
+	}
 }
 
 func (m *memory) Preview(_ context.Context, at time.Time) ([]alert.Candidate, error) {
@@ -121,8 +128,8 @@ func (r *record) reschedule(next time.Time) {
 func (m *memory) Reschedule(_ context.Context, key string, next func(alert.Candidate) time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.failReschdule != nil {
-		return m.failReschdule
+	if m.failReschedule != nil {
+		return m.failReschedule
 	}
 	if key == m.key {
 		return nil

@@ -96,8 +96,12 @@ func (s *Scanner) recovered(ctx context.Context) (result Result) {
 // behind reports whether a scan is owed. It reads the clocks each time, so
 // that a jump is noticed within a minute of it.
 func (s *Scanner) behind(ctx context.Context) bool {
-	s.scanning.Lock()
-	defer s.scanning.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+		defer s.end()
+	default:
+		return false // a scan is running
+	}
 	wall, mono := s.clocks()
 	s.guard.observe(wall, mono)
 	if s.owed {

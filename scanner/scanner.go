@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -58,12 +57,12 @@ type Scanner struct {
 	onScanned func(context.Context, Result)
 	kicked    chan struct{} // holds one kick, so that any number become one scan
 
-	scanning sync.Mutex // held for a whole scan; guards what follows
-	rules    []Rule
-	key      string // a hash of the rules
-	guard    guard
-	holding  bool // the hold has been logged
-	owed     bool // the last attempt did not succeed
+	turn    chan struct{} // filled for a whole scan; guards what follows
+	rules   []Rule
+	key     string // a hash of the rules
+	guard   guard
+	holding bool // the hold has been logged
+	owed    bool // the last attempt did not succeed
 }
 
 // New returns a scanner, or a fault.Invalid error that says which option is
@@ -85,7 +84,7 @@ func New(o Options) (*Scanner, error) {
 	o = o.withDefaults()
 	s := &Scanner{
 		inventory: o.Inventory, schedule: schedule, location: o.Location, now: o.Now, monotonic: o.Monotonic,
-		log: o.Logger, onScanned: o.OnScanned, kicked: make(chan struct{}, 1), rules: o.Rules, key: rulesKey(o.Rules),
+		log: o.Logger, onScanned: o.OnScanned, kicked: make(chan struct{}, 1), turn: make(chan struct{}, 1), rules: o.Rules, key: rulesKey(o.Rules),
 	}
 	s.cron = cron.New(cron.WithLocation(o.Location), cron.WithLogger(cronLogger{o.Logger}))
 	s.guard.believe(s.clocks())
@@ -115,8 +114,10 @@ func (o Options) withDefaults() Options {
 // Scan carries out one scan now. An error leaves nothing written; it is
 // fault.Unavailable while the clock cannot be believed.
 func (s *Scanner) Scan(ctx context.Context) (Result, error) {
-	s.scanning.Lock()
-	defer s.scanning.Unlock()
+	if err := s.begin(ctx); err != nil {
+		return Result{At: s.now().UTC(), Err: err}, err
+	}
+	defer s.end()
 	wall, mono := s.clocks()
 	result := Result{At: wall}
 	result.Err = s.scan(ctx, wall, mono, &result)
@@ -153,26 +154,43 @@ func (s *Scanner) Preview(ctx context.Context, at time.Time) (alert.Plan, []Tell
 	if err != nil {
 		return alert.Plan{}, nil, fmt.Errorf("previewing a scan: %w", err)
 	}
-	s.scanning.Lock()
+	if err := s.begin(ctx); err != nil {
+		return alert.Plan{}, nil, err
+	}
 	rules := s.rules
-	s.scanning.Unlock()
+	s.end()
 	plan, tellings := NewPlan(rules, candidates, at)
 	return plan, tellings, nil
 }
 
 // SetRules puts new rules in force, computes anew when each item is due, and
 // kicks a scan. On an error from the inventory the rules are in force all the
-// same, and the next scan does the rest first; wrong rules change nothing.
+// same, and the next scan does the rest first; wrong rules, and a ctx that ends
+// while it waits for a running scan, change nothing.
 func (s *Scanner) SetRules(ctx context.Context, rules []Rule) error {
 	if err := checkRules(rules); err != nil {
 		return err
 	}
-	s.scanning.Lock()
-	defer s.scanning.Unlock()
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end()
 	s.rules, s.key = rules, rulesKey(rules)
 	defer s.Kick()
 	return s.reschedule(ctx)
 }
+
+// begin waits for the turn to scan, or for the end of ctx.
+func (s *Scanner) begin(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for a running scan: %w", ctx.Err())
+	}
+}
+
+func (s *Scanner) end() { <-s.turn }
 
 // reschedule is cheap when the inventory already went by these rules; another
 // process may have gone by others meanwhile.
