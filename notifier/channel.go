@@ -2,8 +2,6 @@ package notifier
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
@@ -38,16 +36,5 @@ func (m Message) Words() templates.Message {
 	return templates.Message{
 		ID: m.ID, Channel: m.Channel, Rule: m.Rule, Entries: m.Entries,
 		Now: m.Now, AdminURL: m.AdminURL, Test: m.Test,
-	}
-}
-
-// NewTestMessage returns a message that tries a channel out. It tells of no
-// item and passes no outbox: hand it to [Channel.Send].
-func NewTestMessage(channel, recipient, adminURL string, now time.Time) Message {
-	id := make([]byte, 16)
-	_, _ = rand.Read(id) // never fails, as crypto/rand documents
-	return Message{
-		ID: hex.EncodeToString(id), Channel: channel, Recipient: recipient, Attempt: 1,
-		CreatedAt: now, Now: now, AdminURL: adminURL, Test: true,
 	}
 }

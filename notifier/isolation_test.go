@@ -13,7 +13,6 @@ import (
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/notifier"
 	"github.com/certvigil/certvigil/notifier/email"
-	"github.com/certvigil/certvigil/notifier/notifiertest"
 	"github.com/certvigil/certvigil/notifier/webhook"
 )
 
@@ -46,7 +45,7 @@ func TestNotifier_silentServerDelaysNoOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outbox := &notifiertest.Outbox{}
+	outbox := &memoryOutbox{}
 	for i := range 100 {
 		now := time.Now()
 		outbox.Add(

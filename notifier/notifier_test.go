@@ -13,7 +13,6 @@ import (
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/notifier"
-	"github.com/certvigil/certvigil/notifier/notifiertest"
 )
 
 // A sender is a channel made of a function; it keeps what it was given.
@@ -53,7 +52,7 @@ func hang() *sender {
 
 type rig struct {
 	t      *testing.T
-	outbox *notifiertest.Outbox
+	outbox *memoryOutbox
 	n      *notifier.Notifier
 	stop   func() // ends Run and waits for it
 }
@@ -65,7 +64,7 @@ func config(name string, s notifier.Channel) notifier.Config {
 // start runs a notifier in a synctest bubble.
 func start(t *testing.T, o notifier.Options) *rig {
 	t.Helper()
-	outbox := &notifiertest.Outbox{}
+	outbox := &memoryOutbox{}
 	if o.Outbox == nil {
 		o.Outbox = outbox
 	}
@@ -588,7 +587,7 @@ func TestNotifier_Drained_hanging(t *testing.T) {
 
 func TestNew_refuses(t *testing.T) {
 	t.Parallel()
-	outbox := &notifiertest.Outbox{}
+	outbox := &memoryOutbox{}
 	for _, tc := range []struct {
 		name string
 		o    notifier.Options

@@ -1,5 +1,5 @@
-// Package notifiertest holds what the tests of the notifier and its channels
-// share: sample messages, golden files and an outbox in memory.
+// Package notifiertest holds what the tests of messages and channels share:
+// samples and golden files.
 package notifiertest
 
 import (
@@ -83,12 +83,9 @@ func Message(entries ...alert.Entry) notifier.Message {
 	}
 }
 
-// The samples.
-const left13d4h = 13*alert.Day + 4*time.Hour
-
 // One tells of one CA.
 func One() notifier.Message {
-	return Message(Entry(Item(alert.KindCA, "Access Testing CA", left13d4h), 14*alert.Day, alert.EventExpiring))
+	return Message(Entry(Item(alert.KindCA, "Access Testing CA", 13*alert.Day+4*time.Hour), 14*alert.Day, alert.EventExpiring))
 }
 
 // Expired tells of a client certificate that has ended.
@@ -124,8 +121,8 @@ func Failure() notifier.Message {
 
 // Test tries a channel out.
 func Test() notifier.Message {
-	m := notifier.NewTestMessage("oncall", "oncall@example.com", "https://certvigil.example.com", Now)
-	m.ID = "0123456789abcdef0123456789abcdef"
+	m := Message()
+	m.Rule, m.CreatedAt, m.Test = "", Now, true
 	return m
 }
 

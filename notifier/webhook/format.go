@@ -10,6 +10,12 @@ import (
 	"github.com/certvigil/certvigil/notifier"
 )
 
+// The names of the formats.
+const (
+	FormatAccess   = "access"
+	FormatStandard = "standard"
+)
+
 // A format encodes messages.
 type format interface {
 	// body returns the JSON of a message; the same message gives the same body.
@@ -20,15 +26,15 @@ type format interface {
 
 // formats is the one list of formats.
 var formats = map[string]func(Options) format{
-	"access":   func(o Options) format { return access{accountID: o.AccountID} },
-	"standard": func(Options) format { return standard{} },
+	FormatAccess:   func(o Options) format { return access{accountID: o.AccountID} },
+	FormatStandard: func(Options) format { return standard{} },
 }
 
 // Formats returns the names of the known formats, sorted.
 func Formats() []string { return slices.Sorted(maps.Keys(formats)) }
 
 // Single reports whether a format carries one item a message.
-func Single(format string) bool { return format == "access" || format == "" }
+func Single(format string) bool { return format == FormatAccess || format == "" }
 
 // encode is json.Marshal without HTML escaping, which receivers that show the
 // text would have to undo.

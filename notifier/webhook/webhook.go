@@ -24,7 +24,7 @@ import (
 // Options configure a channel.
 type Options struct {
 	URL       string
-	Format    string // default "access"
+	Format    string // default FormatAccess
 	Secret    string // raw text, or "whsec_" and base64; may be empty
 	AccountID string // account_id of the access format; may be empty
 	Timeout   time.Duration
@@ -51,7 +51,7 @@ func New(o Options) (*Channel, error) {
 		o.Now = time.Now
 	}
 	if o.Format == "" {
-		o.Format = "access"
+		o.Format = FormatAccess
 	}
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

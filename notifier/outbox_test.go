@@ -1,4 +1,4 @@
-package notifiertest
+package notifier_test
 
 import (
 	"context"
@@ -8,10 +8,11 @@ import (
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/notifier/notifiertest"
 )
 
-// An Outbox is a notifier.Outbox in memory. Its zero value is empty.
-type Outbox struct {
+// A memoryOutbox is a notifier.Outbox in memory. Its zero value is empty.
+type memoryOutbox struct {
 	mu       sync.Mutex
 	rows     []*row
 	channels map[string]alert.ChannelStatus
@@ -30,31 +31,31 @@ type row struct {
 }
 
 // Add puts deliveries into the outbox, each telling of one sample item.
-func (o *Outbox) Add(deliveries ...alert.Delivery) {
+func (o *memoryOutbox) Add(deliveries ...alert.Delivery) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, d := range deliveries {
-		entry := Entry(Item(alert.KindCA, d.ID, alert.Day), 14*alert.Day, alert.EventExpiring)
+		entry := notifiertest.Entry(notifiertest.Item(alert.KindCA, d.ID, alert.Day), 14*alert.Day, alert.EventExpiring)
 		o.rows = append(o.rows, &row{delivery: d, entries: []alert.Entry{entry}})
 	}
 }
 
 // Break makes every call return err until it is called with nil.
-func (o *Outbox) Break(err error) {
+func (o *memoryOutbox) Break(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.down = err
 }
 
 // Calls returns how often the outbox was asked for anything.
-func (o *Outbox) Calls() int {
+func (o *memoryOutbox) Calls() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.calls
 }
 
 // Delivery returns a delivery as it stands.
-func (o *Outbox) Delivery(id string) alert.Delivery {
+func (o *memoryOutbox) Delivery(id string) alert.Delivery {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if r := o.find(id); r != nil {
@@ -64,7 +65,7 @@ func (o *Outbox) Delivery(id string) alert.Delivery {
 }
 
 // Outcomes returns what was settled of a delivery, in order.
-func (o *Outbox) Outcomes(id string) []alert.Outcome {
+func (o *memoryOutbox) Outcomes(id string) []alert.Outcome {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if r := o.find(id); r != nil {
@@ -74,14 +75,14 @@ func (o *Outbox) Outcomes(id string) []alert.Outcome {
 }
 
 // Notices returns the announcements in order.
-func (o *Outbox) Notices() []alert.Notice {
+func (o *memoryOutbox) Notices() []alert.Notice {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.notices)
 }
 
 // Count returns how many deliveries of a channel are in a state.
-func (o *Outbox) Count(channel string, state alert.DeliveryState) int {
+func (o *memoryOutbox) Count(channel string, state alert.DeliveryState) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := 0
@@ -94,7 +95,7 @@ func (o *Outbox) Count(channel string, state alert.DeliveryState) int {
 }
 
 // Steal takes the lease of a delivery over, as another replica would.
-func (o *Outbox) Steal(id string) {
+func (o *memoryOutbox) Steal(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if r := o.find(id); r != nil {
@@ -103,7 +104,7 @@ func (o *Outbox) Steal(id string) {
 }
 
 // Claim implements notifier.Outbox.
-func (o *Outbox) Claim(_ context.Context, owner, channel string, now, until time.Time, n int) ([]alert.Job, error) {
+func (o *memoryOutbox) Claim(_ context.Context, owner, channel string, now, until time.Time, n int) ([]alert.Job, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.calls++; o.down != nil {
@@ -136,7 +137,7 @@ func (r *row) due(now time.Time) bool {
 }
 
 // Settle implements notifier.Outbox.
-func (o *Outbox) Settle(_ context.Context, owner, id string, out alert.Outcome) error {
+func (o *memoryOutbox) Settle(_ context.Context, owner, id string, out alert.Outcome) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.calls++; o.down != nil {
@@ -164,7 +165,7 @@ func (o *Outbox) Settle(_ context.Context, owner, id string, out alert.Outcome) 
 	return nil
 }
 
-func (o *Outbox) set(channel string, s alert.ChannelStatus) {
+func (o *memoryOutbox) set(channel string, s alert.ChannelStatus) {
 	if o.channels == nil {
 		o.channels = map[string]alert.ChannelStatus{}
 	}
@@ -172,14 +173,14 @@ func (o *Outbox) set(channel string, s alert.ChannelStatus) {
 }
 
 // Channel implements notifier.Outbox.
-func (o *Outbox) Channel(_ context.Context, channel string) (alert.ChannelStatus, error) {
+func (o *memoryOutbox) Channel(_ context.Context, channel string) (alert.ChannelStatus, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.channels[channel], o.down
 }
 
 // Configured implements notifier.Outbox.
-func (o *Outbox) Configured(_ context.Context, channel, hash string, now time.Time) error {
+func (o *memoryOutbox) Configured(_ context.Context, channel, hash string, now time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.calls++; o.down != nil {
@@ -205,7 +206,7 @@ func (o *Outbox) Configured(_ context.Context, channel, hash string, now time.Ti
 }
 
 // NextAttempt implements notifier.Outbox.
-func (o *Outbox) NextAttempt(_ context.Context, channel string) (time.Time, error) {
+func (o *memoryOutbox) NextAttempt(_ context.Context, channel string) (time.Time, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.calls++; o.down != nil {
@@ -232,7 +233,7 @@ func (o *Outbox) NextAttempt(_ context.Context, channel string) (time.Time, erro
 	return next, nil
 }
 
-func (o *Outbox) find(id string) *row {
+func (o *memoryOutbox) find(id string) *row {
 	for _, r := range o.rows {
 		if r.delivery.ID == id {
 			return r
