@@ -25,7 +25,12 @@ func (s *Scanner) Run(ctx context.Context) {
 	// job marked as running, and it would be skipped for ever.
 	log := cronLogger{s.log}
 	job := cron.NewChain(cron.Recover(log)).Then(cron.FuncJob(func() { s.attempt(ctx) }))
-	s.cron.Schedule(s.schedule, cron.NewChain(cron.SkipIfStillRunning(log)).Then(job))
+	if s.begin(ctx) != nil {
+		return
+	}
+	s.job = cron.NewChain(cron.SkipIfStillRunning(log)).Then(job)
+	s.engage()
+	s.end()
 	s.cron.Start()
 	defer func() { <-s.cron.Stop().Done() }()
 
@@ -46,6 +51,17 @@ func (s *Scanner) Run(ctx context.Context) {
 	}
 }
 
+// engage has the job woken by the present schedule, once there is a job.
+func (s *Scanner) engage() {
+	if s.job == nil {
+		return
+	}
+	for _, e := range s.cron.Entries() {
+		s.cron.Remove(e.ID)
+	}
+	s.cron.Schedule(s.table.Load(), s.job)
+}
+
 // Kick asks Run for a scan, soon. It never blocks. Kicks that come while one
 // is waiting are one scan; a kick during a scan is another scan after it.
 func (s *Scanner) Kick() {
@@ -60,7 +76,7 @@ func (s *Scanner) Next() time.Time {
 	if entries := s.cron.Entries(); len(entries) > 0 && !entries[0].Next.IsZero() {
 		return entries[0].Next
 	}
-	return s.schedule.Next(s.now().In(s.location))
+	return s.table.Load().Next(s.now())
 }
 
 func (s *Scanner) attempt(ctx context.Context) {
@@ -112,5 +128,5 @@ func (s *Scanner) behind(ctx context.Context) bool {
 		s.log.Error("reading the last scan", "error", err)
 		return false
 	}
-	return overdue(s.schedule, last.In(s.location), wall.In(s.location), catchUpGrace)
+	return s.table.Load().overdue(last, wall, catchUpGrace)
 }

@@ -326,6 +326,36 @@ func TestScanner_SetRules_CutOffIsDoneByTheNextScan(t *testing.T) {
 	})
 }
 
+func TestScanner_Reconfigure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inv := newMemory()
+		d := start(t, inv, func(o *scanner.Options) { o.Schedule = "@every 12h" })
+		rules := []scanner.Rule{rule("default")}
+		if err := d.Reconfigure(t.Context(), rules, "CRON_TZ=", nil); !fault.Is(err, fault.Invalid) {
+			t.Fatalf("a bad schedule: %v, want an invalid fault", err)
+		}
+		tokyo := time.FixedZone("JST", 9*3600)
+		if err := d.Reconfigure(t.Context(), rules, "30 12 * * *", tokyo); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		want := time.Date(2000, 1, 1, 12, 30, 0, 0, tokyo)
+		if got := d.Next(); !got.Equal(want) {
+			t.Fatalf("next scan at %s, want %s", got, want)
+		}
+		before := inv.scanCount()
+		pass(time.Until(want))
+		if got := inv.scanCount(); got != before+1 {
+			t.Errorf("%d scans at the new time, want one more than %d", got, before)
+		}
+		pass(12 * time.Hour)
+		if got := inv.scanCount(); got != before+1 {
+			t.Errorf("%d scans half a day later, want none by the old schedule", got-before)
+		}
+	})
+}
+
 func TestScanner_Preview(t *testing.T) {
 	t.Parallel()
 	inv := newMemory(item("late"), item("soon", func(it *alert.Item) { it.NotAfter = end.Add(-day) }))

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -48,16 +49,17 @@ type Result struct {
 // concurrently.
 type Scanner struct {
 	inventory Inventory
-	schedule  cron.Schedule
 	cron      *cron.Cron
-	location  *time.Location
 	now       func() time.Time
 	monotonic func() time.Duration
 	log       *slog.Logger
 	onScanned func(context.Context, Result)
 	kicked    chan struct{} // holds one kick, so that any number become one scan
 
+	table atomic.Pointer[timetable] // when to scan
+
 	turn    chan struct{} // filled for a whole scan; guards what follows
+	job     cron.Job // what the schedule wakes; nil before Run
 	rules   []Rule
 	key     string // a hash of the rules
 	guard   guard
@@ -71,10 +73,7 @@ func New(o Options) (*Scanner, error) {
 	if o.Inventory == nil {
 		return nil, fault.New(fault.Invalid, "inventory", "scanner: no inventory")
 	}
-	if o.Schedule == "" {
-		o.Schedule = DefaultSchedule
-	}
-	schedule, err := parseSchedule(o.Schedule)
+	table, err := newTimetable(o.Schedule, o.Location)
 	if err != nil {
 		return nil, err
 	}
@@ -83,18 +82,16 @@ func New(o Options) (*Scanner, error) {
 	}
 	o = o.withDefaults()
 	s := &Scanner{
-		inventory: o.Inventory, schedule: schedule, location: o.Location, now: o.Now, monotonic: o.Monotonic,
+		inventory: o.Inventory, now: o.Now, monotonic: o.Monotonic,
 		log: o.Logger, onScanned: o.OnScanned, kicked: make(chan struct{}, 1), turn: make(chan struct{}, 1), rules: o.Rules, key: rulesKey(o.Rules),
 	}
-	s.cron = cron.New(cron.WithLocation(o.Location), cron.WithLogger(cronLogger{o.Logger}))
+	s.cron = cron.New(cron.WithLocation(time.UTC), cron.WithLogger(cronLogger{o.Logger}))
+	s.table.Store(table)
 	s.guard.believe(s.clocks())
 	return s, nil
 }
 
 func (o Options) withDefaults() Options {
-	if o.Location == nil {
-		o.Location = time.UTC
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -168,6 +165,20 @@ func (s *Scanner) Preview(ctx context.Context, at time.Time) (alert.Plan, []Tell
 // same, and the next scan does the rest first; wrong rules, and a ctx that ends
 // while it waits for a running scan, change nothing.
 func (s *Scanner) SetRules(ctx context.Context, rules []Rule) error {
+	return s.configure(ctx, rules, nil)
+}
+
+// Reconfigure is SetRules with a new schedule and its location as well, each
+// with the default of Options. A wrong one changes nothing.
+func (s *Scanner) Reconfigure(ctx context.Context, rules []Rule, schedule string, location *time.Location) error {
+	table, err := newTimetable(schedule, location)
+	if err != nil {
+		return err
+	}
+	return s.configure(ctx, rules, table)
+}
+
+func (s *Scanner) configure(ctx context.Context, rules []Rule, table *timetable) error {
 	if err := checkRules(rules); err != nil {
 		return err
 	}
@@ -176,6 +187,10 @@ func (s *Scanner) SetRules(ctx context.Context, rules []Rule) error {
 	}
 	defer s.end()
 	s.rules, s.key = rules, rulesKey(rules)
+	if table != nil {
+		s.table.Store(table)
+		s.engage()
+	}
 	defer s.Kick()
 	return s.reschedule(ctx)
 }

@@ -13,22 +13,35 @@ import (
 // descriptor such as "@every 15m".
 var cronParser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 
-// parseSchedule reads a schedule. The parser panics on some malformed input,
-// such as "CRON_TZ=UTC" alone; here every bad one is a fault.Invalid error.
-func parseSchedule(spec string) (schedule cron.Schedule, err error) {
+// A timetable is a schedule in its time zone. It is a cron.Schedule.
+type timetable struct {
+	schedule cron.Schedule
+	location *time.Location
+}
+
+// newTimetable reads a schedule; "" means DefaultSchedule, nil UTC. cron's
+// parser panics on some malformed input, such as "CRON_TZ=UTC" alone; here
+// every bad one is a fault.Invalid error.
+func newTimetable(spec string, location *time.Location) (t *timetable, err error) {
 	defer func() {
 		if recover() != nil {
-			schedule, err = nil, badSchedule(spec, "it cannot be read")
+			t, err = nil, badSchedule(spec, "it cannot be read")
 		}
 	}()
-	schedule, err = cronParser.Parse(spec)
+	if spec == "" {
+		spec = DefaultSchedule
+	}
+	if location == nil {
+		location = time.UTC
+	}
+	schedule, err := cronParser.Parse(spec)
 	if err != nil {
 		return nil, badSchedule(spec, err.Error())
 	}
 	if schedule.Next(time.Unix(0, 0).UTC()).IsZero() {
 		return nil, badSchedule(spec, "it never comes")
 	}
-	return schedule, nil
+	return &timetable{schedule: schedule, location: location}, nil
 }
 
 func badSchedule(spec, why string) error {
@@ -36,18 +49,22 @@ func badSchedule(spec, why string) error {
 		WithHint(`write five cron fields, or e.g. "@every 15m"`)
 }
 
-// overdue reports whether a schedule had a run more than a grace before now,
-// and after the last success. It compares readings of the local clock as if
-// there were no daylight saving, so that a run in the hour that is skipped in
-// spring, which cron leaves out, is overdue like any other.
-func overdue(schedule cron.Schedule, last, now time.Time, grace time.Duration) bool {
-	due := schedule.Next(clockFace(last))
-	return !due.IsZero() && clockFace(now).After(due.Add(grace))
+// Next returns when the schedule comes after t, zero if never.
+func (t *timetable) Next(after time.Time) time.Time { return t.schedule.Next(after.In(t.location)) }
+
+// overdue reports whether a run came more than a grace before now, and after
+// the last success. It compares readings of the local clock as if there were
+// no daylight saving, so that a run in the hour that is skipped in spring,
+// which cron leaves out, is overdue like any other.
+func (t *timetable) overdue(last, now time.Time, grace time.Duration) bool {
+	due := t.schedule.Next(t.clockFace(last))
+	return !due.IsZero() && t.clockFace(now).After(due.Add(grace))
 }
 
-func clockFace(t time.Time) time.Time {
-	year, month, day := t.Date()
-	return time.Date(year, month, day, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+func (t *timetable) clockFace(at time.Time) time.Time {
+	at = at.In(t.location)
+	year, month, day := at.Date()
+	return time.Date(year, month, day, at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), time.UTC)
 }
 
 // cronLogger hands cron's own log to slog. Its routine messages are noise.
