@@ -21,16 +21,34 @@ func TestResponseError(t *testing.T) {
 		want       string
 		after      time.Duration
 	}{
-		{200, "", "", 0}, {202, "", "", 0}, {204, "", "", 0}, {299, "", "", 0},
-		{301, "", transient, 0}, {302, "", transient, 0}, {307, "", transient, 0},
-		{400, "", permanent, 0}, {410, "", permanent, 0},
-		{401, "", failing, 0}, {403, "", failing, 0}, {404, "", failing, 0},
-		{408, "", transient, 0}, {409, "", transient, 0}, {413, "", transient, 0}, {422, "", transient, 0},
-		{429, "", limited, 0}, {429, "30", limited, 30 * time.Second}, {429, "soon", limited, 0}, {429, "-1", limited, 0},
-		{429, "99999999999999999", limited, 24 * time.Hour}, {429, "999999999999999999999999", limited, 0},
+		{200, "", "", 0},
+		{202, "", "", 0},
+		{204, "", "", 0},
+		{299, "", "", 0},
+		{301, "", transient, 0},
+		{302, "", transient, 0},
+		{307, "", transient, 0},
+		{400, "", permanent, 0},
+		{410, "", permanent, 0},
+		{401, "", failing, 0},
+		{403, "", failing, 0},
+		{404, "", failing, 0},
+		{408, "", transient, 0},
+		{409, "", transient, 0},
+		{413, "", transient, 0},
+		{422, "", transient, 0},
+		{429, "", limited, 0},
+		{429, "30", limited, 30 * time.Second},
+		{429, "soon", limited, 0},
+		{429, "-1", limited, 0},
+		{429, "99999999999999999", limited, 24 * time.Hour},
+		{429, "999999999999999999999999", limited, 0},
 		{429, notifiertest.Now.Add(90 * time.Second).Format(http.TimeFormat), limited, 90 * time.Second},
 		{429, notifiertest.Now.Add(-time.Hour).Format(http.TimeFormat), limited, 0},
-		{500, "", transient, 0}, {502, "", transient, 0}, {503, "", transient, 0}, {503, "120", limited, 2 * time.Minute},
+		{500, "", transient, 0},
+		{502, "", transient, 0},
+		{503, "", transient, 0},
+		{503, "120", limited, 2 * time.Minute},
 	} {
 		h := http.Header{}
 		if tc.retryAfter != "" {
@@ -87,7 +105,7 @@ func TestRedact(t *testing.T) {
 		t.Error("no error became one")
 	}
 	same := errors.New("nothing to hide")
-	if notifier.Redact(same, "", "x") != same {
+	if got := notifier.Redact(same, "", "x"); !errors.Is(got, same) {
 		t.Error("an error without a secret was changed")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/smtp"
 	"net/textproto"
@@ -162,10 +163,7 @@ func (c *conversation) data(ctx context.Context, raw []byte) error {
 	return c.stage(ctx, "waiting for the message to be accepted", t.Data, text.Close)
 }
 
-func (c *conversation) beginData(ctx context.Context) (text interface {
-	Write(p []byte) (int, error)
-	Close() error
-}, err error) {
+func (c *conversation) beginData(ctx context.Context) (text io.WriteCloser, err error) {
 	err = c.stage(ctx, "opening the message", c.options.Timeouts.Command, func() (err error) {
 		text, err = c.smtp.Data()
 		return err
