@@ -59,7 +59,7 @@ type Scanner struct {
 	table atomic.Pointer[timetable] // when to scan
 
 	turn    chan struct{} // filled for a whole scan; guards what follows
-	job     cron.Job // what the schedule wakes; nil before Run
+	job     cron.Job      // what the schedule wakes; nil before Run
 	rules   []Rule
 	key     string // a hash of the rules
 	guard   guard
