@@ -7,7 +7,7 @@ import (
 	"github.com/certvigil/certvigil/internal/alert"
 )
 
-// A Group is a number of items that are alike to rules and metrics.
+// A Group counts the items that rules cannot tell apart but by their times.
 type Group struct {
 	Kind   alert.Kind
 	Watch  alert.Watch
@@ -15,8 +15,8 @@ type Group struct {
 	Count  int
 }
 
-// Groups counts the items that are not removed, by kind, watch and labels. It
-// reads one index, not the items.
+// Groups counts the items that were not removed. It reads one index, where
+// there is one, not the items.
 func (s *Store) Groups(ctx context.Context) ([]Group, error) {
 	var groups []Group
 	err := s.read(ctx, "counting items", func(t *tx) (err error) {

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/inventory"
+	"github.com/certvigil/certvigil/internal/store"
+)
+
+func newCA(e *env) *cobra.Command {
+	return group("ca", "Manage the CAs that vouch for clients", newCAAdd(e), newCAList(e), newCAShow(e), newCAConfirm(e), newCARemove(e))
+}
+
+func newCAAdd(e *env) *cobra.Command {
+	var u inventory.Upload
+	cmd := &cobra.Command{
+		Use:   "add FILE",
+		Short: "Store a CA and associate hostnames",
+		Long: `Store a CA: a PEM file with one to six CA certificates, the intermediates first.
+Clients with a certificate of this CA are known on the associated hostnames from
+then on; a running daemon notices within a second. The same file again under the
+same name adds hostnames only.`,
+		Example: `  certvigil ca add --name "Access Testing CA" --hostname orders.example.com ca.pem
+  cat intermediate.pem root.pem | certvigil ca add --name partner --hostname '*.example.com' -`,
+		Args: usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if u.Data, err = e.readInput(args[0]); err != nil {
+				return err
+			}
+			u.Reference, u.Actor = args[0], actor()
+			return e.withService(cmd.Context(), func(s *inventory.Service, _ *store.Store) error {
+				b, created, warnings, err := s.AddCA(cmd.Context(), u)
+				if err != nil {
+					return fmt.Errorf("adding %s: %w", args[0], err)
+				}
+				e.warn(warnings)
+				return e.print(b, func() { e.addedBundle(b, created) })
+			})
+		},
+	}
+	cmd.Flags().StringVar(&u.Name, "name", "", "`NAME` of the bundle (default: the certificate's common name)")
+	cmd.Flags().StringArrayVar(&u.Hostnames, "hostname", nil, "`HOST` whose clients it vouches for, exact or *.example.com; repeatable")
+	cmd.Flags().StringToStringVar(&u.Labels, "label", nil, "`KEY=VALUE` that alert rules can match; repeatable")
+	return e.withJSON(cmd)
+}
+
+func (e *env) addedBundle(b inventory.Bundle, created bool) {
+	if created {
+		e.printf("added %q (%s)\n", b.Name, b.ID)
+	} else {
+		e.printf("%q (%s) is stored already\n", b.Name, b.ID)
+	}
+	e.showBundle(b)
+}
+
+func (e *env) showBundle(b inventory.Bundle) {
+	e.printf("hostnames    %s\n", orDash(strings.Join(b.Hostnames, ", ")))
+	e.printf("expires      %s\n", e.ends(b.ExpiresOn()))
+	for _, m := range b.Members {
+		e.printf("\n%-12s %s\n", m.Role, m.Item.Subject)
+		e.itemLines(m.Item)
+	}
+}
+
+func newCAList(e *env) *cobra.Command {
+	var proposed bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the CAs, or those that were proposed",
+		Args:  usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.withStore(cmd.Context(), func(s *store.Store) error {
+				if proposed {
+					return e.listProposals(cmd, s)
+				}
+				bundles, err := s.Bundles(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return e.print(orEmpty(bundles), func() { e.bundleTable(bundles) })
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&proposed, "proposed", false, "list the renewals that wait for `ca confirm`")
+	return e.withJSON(cmd)
+}
+
+func (e *env) bundleTable(bundles []inventory.Bundle) {
+	var rows [][]string
+	for _, b := range bundles {
+		rows = append(rows, []string{short(b.ID), b.Name, orDash(strings.Join(b.Hostnames, ",")), e.ends(b.ExpiresOn()), short(b.Fingerprint())})
+	}
+	e.table("no CA is stored; add one by: certvigil ca add FILE", []string{"ID", "NAME", "HOSTNAMES", "EXPIRES", "FINGERPRINT"}, rows)
+}
+
+func (e *env) listProposals(cmd *cobra.Command, s *store.Store) error {
+	proposals, err := s.Proposals(cmd.Context())
+	if err != nil {
+		return err
+	}
+	return e.print(orEmpty(proposals), func() {
+		var rows [][]string
+		for _, p := range proposals {
+			rows = append(rows, []string{p.Fingerprint, p.Bundle, p.Subject, stamp(p.NotAfter), p.ProposedBy})
+		}
+		e.table("no CA is proposed", []string{"FINGERPRINT", "BUNDLE", "SUBJECT", "ENDS", "PROPOSED BY"}, rows)
+	})
+}
+
+func newCAShow(e *env) *cobra.Command {
+	return e.withJSON(&cobra.Command{
+		Use:     "show CA",
+		Short:   "Show a CA, by name or id",
+		Example: `  certvigil ca show "Access Testing CA" --json`,
+		Args:    usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.withStore(cmd.Context(), func(s *store.Store) error {
+				b, err := s.Bundle(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return e.print(b, func() {
+					e.printf("name         %s\nid           %s\n", b.Name, b.ID)
+					e.showBundle(b)
+				})
+			})
+		},
+	})
+}
+
+func newCAConfirm(e *env) *cobra.Command {
+	var fingerprint string
+	cmd := &cobra.Command{
+		Use:   "confirm",
+		Short: "Trust a CA that was proposed as a renewal",
+		Long: `Trust a CA that was proposed as a renewal. Compare the fingerprint with what its
+owner told you by another way before you confirm it: from then on, whoever holds
+its key can issue clients that are admitted.`,
+		Example: `  certvigil ca list --proposed
+  certvigil ca confirm --fingerprint 3f1c…`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.withService(cmd.Context(), func(s *inventory.Service, _ *store.Store) error {
+				done, err := s.Confirm(cmd.Context(), fingerprint, actor())
+				if err != nil {
+					return err
+				}
+				return e.print(done, func() { e.showRenewal(done) })
+			})
+		},
+	}
+	cmd.Flags().StringVar(&fingerprint, "fingerprint", "", "whole SHA-256 `FINGERPRINT` of the proposed CA")
+	_ = cmd.MarkFlagRequired("fingerprint")
+	return e.withJSON(cmd)
+}
+
+func newCARemove(e *env) *cobra.Command {
+	return e.withJSON(&cobra.Command{
+		Use:   "remove CA",
+		Short: "Trust a CA no longer, by name or id",
+		Long:  "Remove a CA. Its clients are refused within a second, on open connections too.",
+		Args:  usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.withService(cmd.Context(), func(s *inventory.Service, _ *store.Store) error {
+				b, err := s.RemoveCA(cmd.Context(), args[0], actor())
+				if err != nil {
+					return err
+				}
+				return e.print(b, func() { e.printf("removed %q (%s)\n", b.Name, b.ID) })
+			})
+		},
+	})
+}
+
+// showRenewal tells what a renewal did, and what is left to do.
+func (e *env) showRenewal(r inventory.Renewal) {
+	switch r.Status {
+	case inventory.StatusProposed:
+		e.printf("proposed %s in place of %s; it is trusted nowhere yet\n", r.Proposal.Fingerprint, short(r.Replaces.Fingerprint))
+		e.printf("compare the fingerprint with its owner, then: certvigil ca confirm --fingerprint %s\n", r.Proposal.Fingerprint)
+		return
+	case inventory.StatusPending:
+		e.printf("stored %s; it takes the place of %s on %s\n", short(r.Item.Fingerprint), short(r.Replaces.Fingerprint), stamp(r.Item.NotBefore))
+	default:
+		e.printf("renewed %s by %s, which ends %s\n", short(r.Replaces.Fingerprint), short(r.Item.Fingerprint), e.ends(r.Item.NotAfter))
+	}
+	if r.Item.Kind == alert.KindCA {
+		e.printf("the old CA stays trusted until it ends (%s) or its bundle is removed\n", stamp(r.Replaces.NotAfter))
+	}
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return s
+}

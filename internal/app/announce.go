@@ -1,0 +1,117 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+
+	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/config"
+	"github.com/certvigil/certvigil/internal/metrics"
+	"github.com/certvigil/certvigil/scanner"
+)
+
+var errHeartbeatURL = errors.New("scanner.heartbeat_url is no URL")
+
+// A statusError is the status line of an answer that is not a success.
+type statusError string
+
+// Error names the status.
+func (e statusError) Error() string { return "the answer was " + string(e) }
+
+// cause returns what went wrong without the URL, which may bear a secret.
+func cause(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// announce says in the log what the daemon does from now on.
+func (a *App) announce(ctx context.Context) {
+	groups, err := a.store.Groups(ctx)
+	if err != nil {
+		a.log.Warn("counting what is watched", "error", err)
+	}
+	counts := map[alert.Kind]int{}
+	for _, g := range groups {
+		if g.Watch == alert.Active || g.Watch == alert.Pending {
+			counts[g.Kind] += g.Count
+		}
+	}
+	a.log.Info("watching", "cas", counts[alert.KindCA], "clients", counts[alert.KindClient], "servers", counts[alert.KindServer],
+		"rules", len(a.cfg.Alerts), "channels", len(a.cfg.Channels))
+	a.log.Info("scanning", "schedule", a.cfg.Scanner.Schedule, "timezone", a.cfg.Scanner.Timezone, "next", a.scanner.Next().UTC())
+	a.warn(ctx, a.cfg)
+}
+
+// warn says what is allowed but would keep somebody from being told.
+func (a *App) warn(ctx context.Context, cfg *config.Config) {
+	for _, w := range cfg.Warnings {
+		a.log.Warn("configuration", "warning", w)
+	}
+	groups, err := a.store.Groups(ctx)
+	if err != nil {
+		return
+	}
+	uncovered := map[alert.Kind]int{}
+	for _, g := range groups {
+		if g.Watch == alert.Active && !covered(Rules(cfg), alert.Item{Kind: g.Kind, Labels: g.Labels}) {
+			uncovered[g.Kind] += g.Count
+		}
+	}
+	for _, kind := range []alert.Kind{alert.KindCA, alert.KindClient, alert.KindServer, alert.KindCRL} {
+		if n := uncovered[kind]; n > 0 {
+			a.log.Warn("nobody would be told of some items: no rule covers them", "kind", kind, "items", n)
+		}
+	}
+	a.warnPolicies(ctx, cfg)
+}
+
+// warnPolicies names policies that ask for a CA that is not stored.
+func (a *App) warnPolicies(ctx context.Context, cfg *config.Config) {
+	bundles, err := a.store.Bundles(ctx)
+	if err != nil {
+		return
+	}
+	var names []string
+	for _, b := range bundles {
+		names = append(names, b.Name)
+	}
+	for _, app := range cfg.Applications {
+		for _, p := range app.Policies {
+			for _, s := range slices.Concat(p.Include, p.Require, p.Exclude) {
+				if s.CA != "" && !slices.Contains(names, s.CA) {
+					a.log.Warn("a policy names a CA that is not stored: it matches nobody", "application", app.Name, "policy", p.Name, "ca", s.CA)
+				}
+			}
+		}
+	}
+}
+
+// covered reports whether any rule with a target tells of the item.
+func covered(rules []scanner.Rule, item alert.Item) bool {
+	return slices.ContainsFunc(rules, func(r scanner.Rule) bool { return r.Matches(item) })
+}
+
+// collect counts what the metrics show of the store.
+func (a *App) collect(ctx context.Context) (metrics.Counts, error) {
+	deliveries, err := a.store.DeliveryCounts(ctx)
+	if err != nil {
+		return metrics.Counts{}, err
+	}
+	groups, err := a.store.Groups(ctx)
+	if err != nil {
+		return metrics.Counts{}, err
+	}
+	items := map[alert.Kind]map[alert.Watch]int{}
+	for _, g := range groups {
+		if items[g.Kind] == nil {
+			items[g.Kind] = map[alert.Watch]int{}
+		}
+		items[g.Kind][g.Watch] += g.Count
+	}
+	return metrics.Counts{Deliveries: deliveries, Items: items}, nil
+}

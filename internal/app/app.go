@@ -1,0 +1,322 @@
+// Package app joins the subsystems into a daemon: it is the only package that
+// knows all of them. New opens what is needed and checks that it fits
+// together, Start sets it going, Reload takes over another configuration whole
+// or not at all, and Stop ends everything in the reverse order.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/certvigil/certvigil/enforcer"
+	"github.com/certvigil/certvigil/internal/api"
+	"github.com/certvigil/certvigil/internal/config"
+	"github.com/certvigil/certvigil/internal/inventory"
+	"github.com/certvigil/certvigil/internal/metrics"
+	"github.com/certvigil/certvigil/internal/store"
+	"github.com/certvigil/certvigil/notifier"
+	"github.com/certvigil/certvigil/scanner"
+)
+
+// What the store must be able to do for each of its consumers.
+var (
+	_ scanner.Inventory = (*store.Store)(nil)
+	_ notifier.Outbox   = (*store.Store)(nil)
+	_ inventory.Store   = (*store.Store)(nil)
+)
+
+// stopTimeout is how long a graceful stop may take.
+const stopTimeout = 9 * time.Second
+
+// Options are what a daemon needs. ConfigPath and Getenv are required.
+type Options struct {
+	ConfigPath string
+	Getenv     func(string) (string, bool) // as os.LookupEnv
+	Logger     *slog.Logger                // nil = none
+	Now        func() time.Time            // nil = time.Now
+}
+
+// An App is the daemon. Its methods may be called concurrently.
+type App struct {
+	o     Options
+	log   *slog.Logger
+	clock *floorClock
+
+	mu  sync.Mutex // held while the configuration or the trust changes
+	cfg *config.Config
+
+	store    *store.Store
+	enforcer *enforcer.Enforcer
+	scanner  *scanner.Scanner
+	notifier *notifier.Notifier
+	metrics  *metrics.Metrics
+	admin    *adminServer
+
+	accepted time.Time // when an operator last confirmed the clock, as of New
+
+	run     context.Context // ends when the daemon is to stop
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	failed  chan error
+	closers []closer // closed in the reverse order
+	stopped sync.Once
+	stopErr error
+}
+
+// A closer is one thing that was opened.
+type closer struct {
+	name  string
+	close func() error
+}
+
+// New reads the configuration, locks and opens the store, and builds every
+// part. On an error nothing is left open.
+func New(ctx context.Context, o Options) (a *App, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a = &App{o: o, log: o.Logger, clock: &floorClock{wall: o.Now}, failed: make(chan error, 4)}
+	a.run, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	if a.cfg, err = config.Load(o.ConfigPath, o.Getenv); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{a.openStore, a.buildNotifier, a.buildScanner, a.buildEnforcer, a.buildAdmin} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func (a *App) onClose(name string, fn func() error) { a.closers = append(a.closers, closer{name, fn}) }
+
+func (a *App) openStore(ctx context.Context) error {
+	unlock, err := store.Lock(a.cfg.Storage.DSN)
+	if err != nil {
+		return err
+	}
+	a.onClose("daemon lock", unlock)
+	if a.store, err = OpenStore(ctx, a.cfg.Storage, a.o.Now); err != nil {
+		return err
+	}
+	a.onClose("store", a.store.Close)
+	if err := a.store.Recover(ctx); err != nil {
+		return err
+	}
+	last, err := a.store.LastScan(ctx)
+	if err != nil {
+		return err
+	}
+	if a.accepted, err = a.store.AcceptedClock(ctx); err != nil {
+		return err
+	}
+	a.clock.confirm(confirmed(last, a.accepted, a.o.Now()))
+	return nil
+}
+
+// OpenStore opens the store that the configuration names, for a daemon or a
+// command. A nil now means time.Now.
+func OpenStore(ctx context.Context, c config.Storage, now func() time.Time) (*store.Store, error) {
+	return store.Open(ctx, store.Options{DSN: c.DSN, KeyFile: c.KeyFile, Now: now})
+}
+
+func (a *App) buildNotifier(ctx context.Context) error {
+	a.metrics = metrics.New(metrics.Options{Version: Version(), Collect: a.collect})
+	s, err := setup(a.cfg, a.o.Now)
+	if err != nil {
+		return err
+	}
+	a.notifier, err = notifier.New(notifier.Options{
+		Setup: s, Outbox: a.store, Now: a.o.Now, Logger: a.log, Metrics: notifier.Metrics{
+			Attempt: a.metrics.Attempt, Sent: a.metrics.Sent, Failing: a.metrics.ChannelFailing,
+		},
+	})
+	return err
+}
+
+func (a *App) buildScanner(context.Context) (err error) {
+	o := scannerOptions(a.cfg, a.store, a.o.Now)
+	o.Logger, o.OnScanned = a.log, a.scanned
+	a.scanner, err = scanner.New(o)
+	return err
+}
+
+func scannerOptions(cfg *config.Config, s *store.Store, now func() time.Time) scanner.Options {
+	return scanner.Options{
+		Inventory: s, Rules: Rules(cfg), Schedule: cfg.Scanner.Schedule, Location: cfg.Scanner.Location(), Now: now,
+	}
+}
+
+// NewScanner returns a scanner by the rules of a configuration, for a command
+// that scans once.
+func NewScanner(cfg *config.Config, s *store.Store, now func() time.Time) (*scanner.Scanner, error) {
+	return scanner.New(scannerOptions(cfg, s, now))
+}
+
+func (a *App) buildEnforcer(ctx context.Context) (err error) {
+	a.enforcer, err = enforcer.New(enforcer.Options{Now: a.clock.now, Logger: a.log, Metrics: enforcer.Metrics{
+		Handshake: a.metrics.Handshake,
+		Request: func(application string, admitted bool, reason enforcer.Reason) {
+			a.metrics.Request(application, admitted, string(reason))
+		},
+		CutOff: func(application string, reason enforcer.Reason) { a.metrics.CutOff(application, string(reason)) },
+	}})
+	if err != nil {
+		return err
+	}
+	return a.applyTrust(ctx, a.cfg)
+}
+
+// guards reports whether there is anything for the enforcer to do.
+func guards(cfg *config.Config) bool { return cfg.Enforcer.Listen != "" && len(cfg.Applications) > 0 }
+
+// applyTrust hands the enforcer the present state. On an error the last good
+// one stays in force.
+func (a *App) applyTrust(ctx context.Context, cfg *config.Config) error {
+	if !guards(cfg) {
+		return nil
+	}
+	state, err := enforcerState(ctx, cfg, a.store)
+	if err != nil {
+		return fmt.Errorf("reading what is trusted: %w", err)
+	}
+	if err := a.enforcer.Apply(state); err != nil {
+		return fmt.Errorf("applying what is trusted: %w", err)
+	}
+	a.metrics.TrustGeneration(state.Generation)
+	return nil
+}
+
+func (a *App) buildAdmin(context.Context) error {
+	handler, err := api.New(api.Options{
+		Renewer: inventory.New(a.store, a.o.Now), Tokens: a.store, Now: a.o.Now, Logger: a.log,
+		Ready: a.ready, Metrics: a.metrics.Handler(),
+	})
+	if err != nil {
+		return err
+	}
+	a.admin = newAdminServer(handler, a.cfg.Admin, a.log)
+	return nil
+}
+
+// Start opens the listeners and sets every part going. The daemon runs until
+// Stop, also beyond the context that New was given.
+func (a *App) Start() error {
+	if err := a.listen(); err != nil {
+		return errors.Join(err, a.Stop())
+	}
+	if err := a.scanner.SetRules(a.run, Rules(a.cfg)); err != nil {
+		return errors.Join(err, a.Stop())
+	}
+	a.goRun("notifier", a.notifier.Run)
+	a.goRun("scanner", func(ctx context.Context) error { a.scanner.Run(ctx); return nil })
+	a.goRun("watcher", a.watch)
+	a.goRun("retention", a.retain)
+	a.announce(a.run)
+	notifySystemd(daemon.SdNotifyReady)
+	return nil
+}
+
+func (a *App) listen() error {
+	listener, err := net.Listen("tcp", a.cfg.Admin.Listen)
+	if err != nil {
+		return fmt.Errorf("listening for administration (admin.listen): %w", err)
+	}
+	a.goRun("admin", func(context.Context) error { return a.admin.serve(listener) })
+	a.log.Info("listening", "listener", "admin", "address", listener.Addr().String(), "tls", a.cfg.Admin.TLS != nil)
+	if !guards(a.cfg) {
+		a.log.Info("guarding nothing", "applications", len(a.cfg.Applications), "enforcer_listen", a.cfg.Enforcer.Listen)
+		return nil
+	}
+	if listener, err = net.Listen("tcp", a.cfg.Enforcer.Listen); err != nil {
+		return fmt.Errorf("listening for clients (enforcer.listen): %w", err)
+	}
+	a.goRun("enforcer", func(context.Context) error { return a.enforcer.Serve(listener) })
+	a.log.Info("listening", "listener", "enforcer", "address", listener.Addr().String(), "applications", len(a.cfg.Applications))
+	return nil
+}
+
+// goRun runs a part until the daemon stops. A part that ends before is a
+// failure of the daemon.
+func (a *App) goRun(name string, run func(context.Context) error) {
+	a.wg.Go(func() {
+		err := run(a.run)
+		if a.run.Err() != nil {
+			return
+		}
+		a.failed <- fmt.Errorf("the %s ended: %w", name, errors.Join(err, errors.New("it should run until the daemon stops")))
+	})
+}
+
+// Failed tells of a part that ended by itself; the daemon should be stopped.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// ready reports whether the store answers and the guard has a state.
+func (a *App) ready(ctx context.Context) error {
+	if a.run.Err() != nil {
+		return errors.New("the daemon is stopping")
+	}
+	_, err := a.store.Generation(ctx)
+	return err
+}
+
+// Stop ends the daemon: no new work is begun, requests and deliveries in
+// flight may finish, within 10 seconds. It is idempotent.
+func (a *App) Stop() error {
+	a.stopped.Do(func() {
+		notifySystemd(daemon.SdNotifyStopping)
+		a.log.Info("stopping")
+		a.cancel()
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		var listeners sync.WaitGroup
+		listeners.Go(func() { a.drained("enforcer", a.enforcer.Shutdown(ctx)) })
+		listeners.Go(func() { a.drained("admin", a.admin.shutdown(ctx)) })
+		listeners.Wait()
+		a.wg.Wait()
+		a.stopErr = a.close()
+		a.log.Info("stopped")
+	})
+	return a.stopErr
+}
+
+// drained logs that a listener's requests had to be cut off: clients that hold
+// a connection for long are no failure of the daemon.
+func (a *App) drained(listener string, err error) {
+	if err != nil {
+		a.log.Warn("cut off what was in flight", "listener", listener, "error", err)
+	}
+}
+
+// close closes what was opened, last first.
+func (a *App) close() error {
+	a.cancel()
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		if err := a.closers[i].close(); err != nil {
+			errs = append(errs, fmt.Errorf("closing the %s: %w", a.closers[i].name, err))
+		}
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+// notifySystemd tells systemd, where it started us, how the daemon fares.
+func notifySystemd(state string) {
+	_, _ = daemon.SdNotify(false, state) // without systemd there is nobody to tell
+}

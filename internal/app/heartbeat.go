@@ -1,0 +1,62 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/certvigil/certvigil/scanner"
+)
+
+// drainTimeout is how long a heartbeat waits for a scan's deliveries.
+const drainTimeout = 2 * time.Minute
+
+// heartbeat pings the configured URL once the scan's deliveries are settled,
+// or URL/fail when they or the scan are not: whoever listens is alarmed by
+// silence too.
+func (a *App) heartbeat(ctx context.Context, r scanner.Result) {
+	a.mu.Lock()
+	url := a.cfg.Scanner.HeartbeatURL.Reveal()
+	a.mu.Unlock()
+	if url == "" {
+		return
+	}
+	a.wg.Go(func() {
+		drain, cancel := context.WithTimeout(ctx, drainTimeout)
+		err := r.Err
+		if err == nil {
+			err = a.notifier.Drained(drain)
+		}
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			a.log.Warn("sending the heartbeat as failed", "error", err)
+			url = strings.TrimSuffix(url, "/") + "/fail"
+		}
+		if err := ping(ctx, url); err != nil {
+			a.log.Warn("sending the heartbeat", "error", err)
+		}
+	})
+}
+
+// ping makes one GET. Its error does not bear the URL, which is a secret.
+func ping(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return errHeartbeatURL
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return cause(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode/100 != 2 {
+		return statusError(answer.Status)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/certvigil/certvigil/internal/config"
+	"github.com/certvigil/certvigil/internal/fault"
+)
+
+// Reload reads the configuration again and applies it whole, or keeps the old
+// one and says why, in the log and to the caller.
+func (a *App) Reload(ctx context.Context) error {
+	notifySystemd(daemon.SdNotifyReloading)
+	defer notifySystemd(daemon.SdNotifyReady)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := a.reload(ctx)
+	a.metrics.Reloaded(err == nil)
+	if err != nil {
+		a.log.Error("reloading the configuration; the old one stays in force", "file", a.o.ConfigPath, "error", err, "hint", fault.Hint(err))
+		return err
+	}
+	a.log.Info("reloaded the configuration", "file", a.o.ConfigPath, "applications", len(a.cfg.Applications), "channels", len(a.cfg.Channels), "rules", len(a.cfg.Alerts))
+	a.warn(a.run, a.cfg)
+	return nil
+}
+
+// reload checks everything that can be refused before it changes anything, and
+// takes back what it changed when a later part does not follow.
+func (a *App) reload(ctx context.Context) error {
+	next, err := config.Load(a.o.ConfigPath, a.o.Getenv)
+	if err != nil {
+		return err
+	}
+	if err := a.checkFixed(next); err != nil {
+		return err
+	}
+	s, err := setup(next, a.o.Now)
+	if err != nil {
+		return err
+	}
+	if err := a.applyTrust(ctx, next); err != nil {
+		return err
+	}
+	if err := a.scanner.Reconfigure(ctx, Rules(next), next.Scanner.Schedule, next.Scanner.Location()); err != nil {
+		return a.takeBack(ctx, err)
+	}
+	if err := a.notifier.Reconfigure(s); err != nil {
+		return a.takeBack(ctx, err)
+	}
+	a.admin.certificate.Store(next.Admin.TLS)
+	a.cfg = next
+	a.scanner.Kick()
+	return nil
+}
+
+// takeBack puts the old configuration in force again after a part refused the
+// new one.
+func (a *App) takeBack(ctx context.Context, cause error) error {
+	if err := a.applyTrust(ctx, a.cfg); err != nil {
+		a.log.Error("putting the old applications in force again", "error", err)
+	}
+	if err := a.scanner.Reconfigure(ctx, Rules(a.cfg), a.cfg.Scanner.Schedule, a.cfg.Scanner.Location()); err != nil {
+		a.log.Error("putting the old rules in force again", "error", err)
+	}
+	return cause
+}
+
+// checkFixed refuses what only a restart can change.
+func (a *App) checkFixed(next *config.Config) error {
+	for _, key := range []struct{ name, old, new string }{
+		{"storage.dsn", a.cfg.Storage.DSN, next.Storage.DSN},
+		{"storage.key_file", a.cfg.Storage.KeyFile, next.Storage.KeyFile},
+		{"admin.listen", a.cfg.Admin.Listen, next.Admin.Listen},
+		{"admin.account_id", a.cfg.Admin.AccountID, next.Admin.AccountID},
+		{"enforcer.listen", a.cfg.Enforcer.Listen, next.Enforcer.Listen},
+	} {
+		if key.old != key.new {
+			return needsRestart(key.name, fmt.Sprintf("%q to %q", key.old, key.new))
+		}
+	}
+	if (a.cfg.Admin.TLS == nil) != (next.Admin.TLS == nil) {
+		return needsRestart("admin.tls_cert", "plain HTTP to TLS or back")
+	}
+	if guards(a.cfg) != guards(next) {
+		return needsRestart("application", "some to none or back")
+	}
+	return nil
+}
+
+func needsRestart(key, change string) error {
+	return fault.New(fault.Conflict, "restart", "%s changed from %s, which takes a restart", key, change).
+		WithField(key).WithHint("restart the daemon to apply this configuration, or take that change back")
+}
+
+// CheckConfig checks what a configuration says beyond its own text: that every
+// part accepts it. It opens no store and no connection.
+func CheckConfig(cfg *config.Config) error {
+	_, err := setup(cfg, nil)
+	return err
+}

@@ -1,0 +1,134 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/certvigil/certvigil/scanner"
+)
+
+const (
+	// watchInterval keeps what other processes commit from taking longer than
+	// a second to count.
+	watchInterval = 250 * time.Millisecond
+	retainEvery   = 24 * time.Hour
+)
+
+// A watcher remembers what the daemon has taken in of the store.
+type watcher struct {
+	version    int64
+	generation int64
+	accepted   time.Time
+	warned     bool
+}
+
+// watch takes in what any process commits: trust at once, uploads by a scan,
+// deliveries by a kick.
+func (a *App) watch(ctx context.Context) error {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	w := watcher{generation: -1, accepted: a.accepted}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			notifyWatchdog()
+			a.look(ctx, &w)
+		}
+	}
+}
+
+// look does nothing while nothing was committed. What it could not take in it
+// tries again at the next tick; until then the last good state is in force.
+func (a *App) look(ctx context.Context, w *watcher) {
+	version, err := a.store.DataVersion(ctx)
+	if err == nil && version == w.version {
+		return
+	}
+	if err == nil {
+		err = a.takeIn(ctx, w)
+	}
+	if err == nil {
+		w.version, w.warned = version, false
+		return
+	}
+	if ctx.Err() == nil && !w.warned {
+		w.warned = true
+		a.log.Error("taking in a change of the store; the last good state stays in force", "error", err)
+	}
+}
+
+func (a *App) takeIn(ctx context.Context, w *watcher) error {
+	generation, err := a.store.Generation(ctx)
+	if err != nil {
+		return err
+	}
+	if generation != w.generation {
+		a.mu.Lock()
+		err := a.applyTrust(ctx, a.cfg)
+		a.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		w.generation = generation
+		a.log.Info("applied what is trusted", "generation", generation)
+	}
+	accepted, err := a.store.AcceptedClock(ctx)
+	if err != nil {
+		return err
+	}
+	due, err := a.store.HasDue(ctx, a.o.Now())
+	if err != nil {
+		return err
+	}
+	if accepted.After(w.accepted) {
+		a.clock.reset(a.o.Now())
+		w.accepted, due = accepted, true
+	}
+	if due {
+		a.scanner.Kick()
+	}
+	a.notifier.Kick()
+	return nil
+}
+
+// scanned follows every scan that was carried out.
+func (a *App) scanned(ctx context.Context, r scanner.Result) {
+	if r.Err == nil {
+		a.clock.confirm(r.At)
+		a.metrics.Scan(r.At, r.Took)
+	}
+	if r.Deliveries > 0 {
+		a.notifier.Kick()
+	}
+	a.heartbeat(ctx, r)
+}
+
+// retain deletes what is older than the retention, once a day.
+func (a *App) retain(ctx context.Context) error {
+	tick := time.NewTicker(retainEvery)
+	defer tick.Stop()
+	for {
+		a.mu.Lock()
+		retention := a.cfg.Storage.Retention.Duration
+		a.mu.Unlock()
+		if err := a.store.Purge(ctx, a.o.Now().Add(-retention)); err != nil && ctx.Err() == nil {
+			a.log.Error("deleting what is older than the retention", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// notifyWatchdog tells systemd that the daemon is alive, where it asks.
+func notifyWatchdog() {
+	if interval, err := daemon.SdWatchdogEnabled(false); err == nil && interval > 0 {
+		notifySystemd(daemon.SdNotifyWatchdog)
+	}
+}
