@@ -1,0 +1,121 @@
+// Package api serves the admin listener: renewals, health and metrics. It
+// decodes, authorises, calls and encodes; the rules of what may be done are in
+// internal/inventory.
+//
+// Every error is application/problem+json (RFC 9457) with a request id. What
+// went wrong inside is logged under that id and shown as "internal error".
+// Neither secrets nor what was uploaded are logged.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/inventory"
+)
+
+// A Renewer carries out renewals. It may be called concurrently. Its errors
+// are faults; any other error is internal.
+type Renewer interface {
+	Renew(ctx context.Context, r inventory.RenewRequest) (inventory.Renewal, error)
+}
+
+// Tokens holds the credentials. All methods may be called concurrently.
+type Tokens interface {
+	// TokenByHash returns the token whose secret has this SHA-256, expired or
+	// not, or fault.NotFound.
+	TokenByHash(ctx context.Context, hash []byte) (inventory.Token, error)
+	// TouchToken records that a token was used.
+	TouchToken(ctx context.Context, id string, at time.Time) error
+}
+
+// Options are what the handler needs. Renewer and Tokens are required.
+type Options struct {
+	Renewer Renewer
+	Tokens  Tokens
+	Ready   func(context.Context) error // nil = always ready
+	Metrics http.Handler                // of GET /metrics; nil = none
+	Now     func() time.Time
+	Logger  *slog.Logger
+}
+
+// A server holds what the handlers share.
+type server struct {
+	renewer Renewer
+	tokens  Tokens
+	ready   func(context.Context) error
+	now     func() time.Time
+	log     *slog.Logger
+	refusal *limiter // of failed authentication
+}
+
+// New returns the handler of the admin listener. It may be used concurrently.
+func New(o Options) (http.Handler, error) {
+	if o.Renewer == nil || o.Tokens == nil {
+		return nil, errors.New("api: a renewer and tokens are required")
+	}
+	if o.Ready == nil {
+		o.Ready = func(context.Context) error { return nil }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &server{renewer: o.Renewer, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now)}
+	mux := http.NewServeMux()
+	s.route(mux, "/renewals", method{http.MethodPost, s.handle(s.renew)})
+	s.route(mux, "/healthz", method{http.MethodGet, http.HandlerFunc(s.alive)})
+	s.route(mux, "/readyz", method{http.MethodGet, s.handle(s.isReady)})
+	if o.Metrics != nil {
+		s.route(mux, "/metrics", method{http.MethodGet, o.Metrics})
+	}
+	mux.Handle("/", s.handle(notFound))
+	return s.wrap(mux), nil
+}
+
+// A method is what serves one HTTP method of a path.
+type method struct {
+	name    string
+	handler http.Handler
+}
+
+// route registers the methods of a path, and the answer to all others.
+func (s *server) route(mux *http.ServeMux, path string, methods ...method) {
+	var allow []string
+	for _, m := range methods {
+		mux.Handle(m.name+" "+path, m.handler)
+		allow = append(allow, m.name)
+		if m.name == http.MethodGet {
+			allow = append(allow, http.MethodHead) // ServeMux answers it by GET
+		}
+	}
+	slices.Sort(allow)
+	allowed := strings.Join(allow, ", ")
+	mux.Handle(path, s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Allow", allowed)
+		return &statusError{status: http.StatusMethodNotAllowed, title: "method not allowed", fault: fault.New(fault.Invalid, "method",
+			"%s takes no %.20q", path, r.Method).WithHint("use %s", allowed)}
+	}))
+}
+
+// handle makes a handler of a function whose error is shown as a problem.
+func (s *server) handle(h func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+func notFound(http.ResponseWriter, *http.Request) error {
+	return fault.New(fault.NotFound, "route", "there is nothing at this address").
+		WithHint("POST /renewals takes renewed certificates; /healthz, /readyz and /metrics tell how the daemon fares")
+}

@@ -1,0 +1,81 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/certvigil/certvigil/internal/fault"
+)
+
+// A problem is the body of every error, as RFC 9457 has it. Beyond it, rule,
+// field and hint say what was broken, where, and how to mend it.
+type problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Rule      string `json:"rule,omitempty"`
+	Field     string `json:"field,omitempty"`
+	Hint      string `json:"hint,omitempty"`
+	RequestID string `json:"request_id"`
+}
+
+// A statusError is a fault whose status is a matter of HTTP alone.
+type statusError struct {
+	status int
+	title  string
+	fault  *fault.Error
+}
+
+func (e *statusError) Error() string { return e.fault.Error() }
+
+func (e *statusError) Unwrap() error { return e.fault }
+
+// fail answers with the problem that an error is, and logs it: in full and
+// loudly when it is ours.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	p.RequestID = requestID(r.Context())
+	switch {
+	case r.Context().Err() != nil:
+		s.log.Debug("the client went away", "request_id", p.RequestID, "error", err)
+	case p.Status >= http.StatusInternalServerError:
+		s.log.Error("request failed", "request_id", p.RequestID, "route", r.Pattern, "error", err)
+	default:
+		s.log.Debug("request refused", "request_id", p.RequestID, "route", r.Pattern, "status", p.Status, "rule", p.Rule)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	writeJSON(w, p.Status, p)
+}
+
+// problemOf never shows what an internal error says.
+func problemOf(err error) problem {
+	kind, status := fault.KindOf(err), fault.Status(err)
+	if kind == fault.Internal || status < http.StatusBadRequest {
+		return problem{Type: "about:blank", Title: fault.Internal.Title(), Status: http.StatusInternalServerError, Detail: "internal error"}
+	}
+	p := problem{
+		Type: "about:blank", Title: kind.Title(), Status: status, Detail: err.Error(),
+		Rule: fault.Rule(err), Field: fault.Field(err), Hint: fault.Hint(err),
+	}
+	if e, ok := err.(*statusError); ok { //nolint:errorlint // it is made for the handler's own answer and never wrapped
+		p.Status, p.Title = e.status, e.title
+	}
+	if p.Rule != "" {
+		p.Type = "urn:certvigil:problem:" + p.Rule
+	}
+	return p
+}
+
+// writeJSON answers with a body that is indented, since people read it in a
+// terminal. The content type is JSON's unless one is set.
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // nosniff and the content type keep it from being HTML
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(body) // the client may be gone; the status is sent
+}
