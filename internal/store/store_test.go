@@ -3,9 +3,11 @@ package store_test
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/store"
+	"github.com/certvigil/certvigil/internal/store/storetest"
 	"github.com/certvigil/certvigil/notifier"
 	"github.com/certvigil/certvigil/scanner"
 )
@@ -36,4 +38,10 @@ func openAt(t testing.TB, o store.Options) *store.Store {
 		}
 	})
 	return s
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, now func() time.Time) storetest.Storer {
+		return openAt(t, store.Options{DSN: filepath.Join(t.TempDir(), "certvigil.db"), Now: now})
+	})
 }
