@@ -66,7 +66,6 @@ func openWriter(path string) (*sql.DB, error) {
 func openReaders(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite3", sqliteURI(path, url.Values{
 		"mode":             {"ro"},
-		"_query_only":      {"true"},
 		"_stmt_cache_size": {"32"},
 	}))
 	if err != nil {

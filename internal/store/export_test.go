@@ -1,0 +1,44 @@
+package store
+
+import (
+	"context"
+	"testing"
+)
+
+// Pragmas returns the settings of the connection that writes.
+func (s *Store) Pragmas(t *testing.T) map[string]string {
+	t.Helper()
+	settings := map[string]string{}
+	for _, pragma := range []string{"journal_mode", "synchronous", "foreign_keys", "busy_timeout"} {
+		var value string
+		if err := s.writer.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&value); err != nil {
+			t.Fatal(err)
+		}
+		settings[pragma] = value
+	}
+	return settings
+}
+
+// The queries whose cost must follow what they find, not what is stored.
+const (
+	DueItems  = `SELECT i.id FROM items i ` + dueItems
+	RipeItems = `SELECT i.id FROM items i ` + ripeItems
+	Waiting   = `SELECT d.id FROM deliveries d ` + waiting
+)
+
+// Plan returns how SQLite would carry a query out.
+func (s *Store) Plan(ctx context.Context, query string, args ...any) (string, error) {
+	var plan string
+	err := s.read(ctx, "explaining", func(t *tx) error {
+		steps, err := collect(ctx, t, func(row scanner) (step string, err error) {
+			var id, parent, unused int
+			err = row.Scan(&id, &parent, &unused, &step)
+			return step, err
+		}, `EXPLAIN QUERY PLAN `+query, args...)
+		for _, step := range steps {
+			plan += step + "\n"
+		}
+		return err
+	})
+	return plan, err
+}
