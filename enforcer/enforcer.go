@@ -150,10 +150,10 @@ func (e *Enforcer) Apply(state State) error {
 }
 
 // Serve accepts connections on l until [Enforcer.Shutdown], after which it
-// returns nil. It closes l.
+// returns nil. It closes l. It may be called for several listeners.
 func (e *Enforcer) Serve(l net.Listener) error {
 	if !e.open(l) {
-		return errors.Join(http.ErrServerClosed, l.Close())
+		return l.Close()
 	}
 	go e.accept(l)
 	go e.sweepLoop()
