@@ -113,7 +113,8 @@ func FormatThreshold(d time.Duration) string {
 }
 
 // FormatLeft returns the time left at now in words: "in 13 d 4 h", "in 4 h 10
-// min", "in 3 min", "now", "expired 3 d ago". Spans are rounded down.
+// min", "in 3 min", "in less than a minute", "expired 3 d ago". Spans are rounded
+// down.
 func FormatLeft(notAfter, now time.Time) string {
 	left := notAfter.Sub(now)
 	if left < 0 {
