@@ -22,9 +22,9 @@ func (s *server) isReady(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	if err := s.ready(ctx); err != nil {
-		s.log.Warn("not ready", "request_id", requestID(r.Context()), "error", err)
-		return &statusError{status: http.StatusServiceUnavailable, title: "unavailable", fault: fault.New(fault.Unavailable, "not_ready",
-			"the daemon is not ready").WithHint("see its log for the request id")}
+		refused := fault.New(fault.Unavailable, "not_ready", "the daemon is not ready").WithHint("see its log for the request id")
+		refused.Err = err
+		return refused
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 	return nil

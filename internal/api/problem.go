@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/certvigil/certvigil/internal/fault"
@@ -39,13 +40,23 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case r.Context().Err() != nil:
 		s.log.Debug("the client went away", "request_id", p.RequestID, "error", err)
-	case p.Status >= http.StatusInternalServerError:
+	case p.Status == http.StatusInternalServerError:
 		s.log.Error("request failed", "request_id", p.RequestID, "route", r.Pattern, "error", err)
+	case p.Status > http.StatusInternalServerError:
+		s.log.Warn("request not served", "request_id", p.RequestID, "route", r.Pattern, "error", err, "cause", causeOf(err))
 	default:
 		s.log.Debug("request refused", "request_id", p.RequestID, "route", r.Pattern, "status", p.Status, "rule", p.Rule)
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	writeJSON(w, p.Status, p)
+}
+
+// causeOf returns what a fault keeps from the client, nil if nothing.
+func causeOf(err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f.Err
+	}
+	return nil
 }
 
 // problemOf never shows what an internal error says.
@@ -58,7 +69,7 @@ func problemOf(err error) problem {
 		Type: "about:blank", Title: kind.Title(), Status: status, Detail: err.Error(),
 		Rule: fault.Rule(err), Field: fault.Field(err), Hint: fault.Hint(err),
 	}
-	if e, ok := err.(*statusError); ok { //nolint:errorlint // it is made for the handler's own answer and never wrapped
+	if e, ok := errors.AsType[*statusError](err); ok {
 		p.Status, p.Title = e.status, e.title
 	}
 	if p.Rule != "" {

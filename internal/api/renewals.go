@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -80,8 +79,8 @@ func itemOf(u *url.URL) (string, error) {
 // one by default.
 func upload(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body := http.MaxBytesReader(w, r.Body, maxUpload)
-	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/form-data" {
+	kind, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // what cannot be read is no form
+	if kind != "multipart/form-data" {
 		return readUpload(body)
 	}
 	if params["boundary"] == "" {
@@ -146,8 +145,8 @@ func badForm(err error) error {
 	if tooLarge(err) {
 		return uploadTooLarge()
 	}
-	return fmt.Errorf("reading the form: %w", fault.New(fault.Invalid, "form", "the form is malformed").
-		WithField("certificate").WithHint("curl -F certificate=@new.pem"))
+	return fault.New(fault.Invalid, "form", "the form is malformed").
+		WithField("certificate").WithHint("curl -F certificate=@new.pem")
 }
 
 func tooLarge(err error) bool {
