@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/store"
 )
@@ -144,6 +145,9 @@ its key can issue clients that are admitted.`,
   certvigil ca confirm --fingerprint 3f1c…`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if fingerprint == "" {
+				return fault.New(fault.Usage, "fingerprint", "no fingerprint is given").WithHint("give --fingerprint, as `certvigil ca list --proposed` shows it")
+			}
 			return e.withService(cmd.Context(), func(s *inventory.Service, _ *store.Store) error {
 				done, err := s.Confirm(cmd.Context(), fingerprint, actor())
 				if err != nil {
@@ -154,7 +158,6 @@ its key can issue clients that are admitted.`,
 		},
 	}
 	cmd.Flags().StringVar(&fingerprint, "fingerprint", "", "whole SHA-256 `FINGERPRINT` of the proposed CA")
-	_ = cmd.MarkFlagRequired("fingerprint")
 	return e.withJSON(cmd)
 }
 

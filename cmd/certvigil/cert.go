@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -71,6 +72,9 @@ func newCertList(e *env) *cobra.Command {
   certvigil cert list --expiring 30d --exit-code   # exits with 3 when there is any`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmp.Or(oneOf("kind", kind, "ca", "client", "server", "crl"), oneOf("watch", watch, "active", "pending", "superseded", "ignored")); err != nil {
+				return err
+			}
 			filter.Kind, filter.Watch = alert.Kind(kind), alert.Watch(watch)
 			if expiring != "" {
 				span, err := config.ParseDuration(expiring)

@@ -18,6 +18,9 @@ func newDeliveryList(e *env) *cobra.Command {
 		Use: "list", Short: "List the deliveries, newest first", Args: usage(cobra.NoArgs),
 		Example: `  certvigil delivery list --state dead`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneOf("state", state, "pending", "sending", "retrying", "sent", "dead", "cancelled"); err != nil {
+				return err
+			}
 			return e.withStore(cmd.Context(), func(s *store.Store) error {
 				deliveries, err := s.Deliveries(cmd.Context(), store.DeliveryFilter{State: alert.DeliveryState(state), Channel: channel, Limit: limit})
 				if err != nil {

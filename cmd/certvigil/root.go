@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,11 @@ once.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUse(cmd, err) })
 	root.AddCommand(newServe(e), newDemo(e), newConfig(e), newCA(e), newCert(e), newScan(e), newAlert(e), newDelivery(e),
 		newChannel(e), newToken(e), newAudit(e), newDB(e), newVersion(e))
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = usage(cobra.NoArgs) // an unknown shell is wrong use, like any unknown command
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	return root
 }
 
@@ -82,6 +88,16 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// oneOf refuses a flag's value that is not one of its choices; "" is no choice
+// made.
+func oneOf(flag, value string, choices ...string) error {
+	if value == "" || slices.Contains(choices, value) {
+		return nil
+	}
+	return fault.New(fault.Usage, flag, "--%s %q is not one of %s", flag, value, strings.Join(choices, ", ")).
+		WithHint("e.g. --%s %s", flag, choices[0])
+}
+
 func wrongUse(cmd *cobra.Command, err error) error {
 	return fault.New(fault.Usage, "usage", "%w", err).WithHint("see: %s --help", cmd.CommandPath())
 }
@@ -90,9 +106,6 @@ func wrongUse(cmd *cobra.Command, err error) error {
 func (e *env) report(err error) {
 	if err == nil || fault.Is(err, fault.Expiring) {
 		return
-	}
-	if fault.KindOf(err) == fault.Internal && strings.HasPrefix(err.Error(), "unknown command") {
-		err = fault.New(fault.Usage, "usage", "%w", err)
 	}
 	_, _ = fmt.Fprintf(e.stderr, "error: %s\n", err)
 	if hint := fault.Hint(err); hint != "" {
