@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"testing"
 )
 
@@ -17,6 +18,14 @@ func (s *Store) Pragmas(t *testing.T) map[string]string {
 		settings[pragma] = value
 	}
 	return settings
+}
+
+// SetBusyTimeout sets how many milliseconds a write waits for another process.
+func (s *Store) SetBusyTimeout(t *testing.T, ms int) {
+	t.Helper()
+	if _, err := s.writer.ExecContext(t.Context(), "PRAGMA busy_timeout = "+strconv.Itoa(ms)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // The queries whose cost must follow what they find, not what is stored.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ func Lock(dsn string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	path += ".lock"
+	path = realPath(path) + ".lock"
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fault.New(fault.Unprocessable, "cannot_lock", "opening the lock file: %w", err).
@@ -38,6 +39,18 @@ func Lock(dsn string) (unlock func() error, err error) {
 	}
 	// The file stays: removing it would let two daemons lock two files of one name.
 	return func() error { return errors.Join(f.Truncate(0), f.Close()) }, nil
+}
+
+// realPath follows symbolic links, so that two names of one database are one
+// lock. The database itself need not exist yet.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(dir, filepath.Base(path))
+	}
+	return path
 }
 
 func writePID(f *os.File) error {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -122,6 +123,18 @@ func TestOpen_ManyAtOnceOnANewFile(t *testing.T) {
 	group.Wait()
 }
 
+func TestWrite_WaitsForOthersThenSaysSo(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "certvigil.db")
+	s := openAt(t, store.Options{DSN: path})
+	s.SetBusyTimeout(t, 1)
+	run(t, raw(t, path), `BEGIN IMMEDIATE`)
+	err := s.AcceptClock(t.Context(), start)
+	if !fault.Is(err, fault.Unavailable) || fault.Hint(err) == "" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestOpen_ReadOnly(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "certvigil.db")
@@ -224,7 +237,14 @@ func TestLock(t *testing.T) {
 	if _, err := store.Lock(filepath.Join(path, "missing", "x")); !fault.Is(err, fault.Unprocessable) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Errorf("locking made the database: %v", fs.ErrExist)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("locking made the database: %v", err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(filepath.Dir(path), link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Lock(filepath.Join(link, "certvigil.db")); !fault.Is(err, fault.Conflict) {
+		t.Errorf("another name of the same store was locked too: %v", err)
 	}
 }

@@ -103,6 +103,27 @@ func openFault(path string, err error) error {
 	return err
 }
 
+// troubleFault says what keeps a store that was open from serving, nil when it
+// is nothing of the kind.
+func troubleFault(doing string, err error) error {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	hints := map[sqlite3.ErrNo]string{
+		sqlite3.ErrBusy:     "another process holds the database; try again",
+		sqlite3.ErrLocked:   "another process holds the database; try again",
+		sqlite3.ErrFull:     "make room on the disk of the database",
+		sqlite3.ErrReadonly: "make the database and its folder writable",
+		sqlite3.ErrIoErr:    "see to the disk of the database",
+	}
+	hint, ok := hints[e.Code]
+	if !ok {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "storage", "%s: %w", doing, err).WithHint("%s", hint)
+}
+
 // isUnique reports whether err is the violation of a unique constraint.
 func isUnique(err error) bool {
 	var e sqlite3.Error

@@ -91,7 +91,7 @@ func (s *Store) transition(ctx context.Context, t *tx, item alert.Item, trust al
 		return err
 	}
 	switch {
-	case watch == alert.Active:
+	case live(trust, watch):
 		return s.takeOver(ctx, t, item.ID, actor)
 	case watch == alert.Ignored || trust == alert.Removed: // it will take no one's place
 		_, err := t.exec(ctx, `DELETE FROM successions WHERE new_item_id = ?`, item.ID)

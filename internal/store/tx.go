@@ -32,14 +32,14 @@ func (s *Store) read(ctx context.Context, doing string, fn func(*tx) error) erro
 func transact(ctx context.Context, db *sql.DB, doing string, fn func(*tx) error) error {
 	t, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return wrap(doing, err)
 	}
 	defer func() { _ = t.Rollback() }() // does nothing after a commit
 	if err := fn(&tx{t}); err != nil {
 		return wrap(doing, err)
 	}
 	if err := t.Commit(); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return wrap(doing, err)
 	}
 	return nil
 }
@@ -50,6 +50,9 @@ func wrap(doing string, err error) error {
 	var f *fault.Error
 	if errors.As(err, &f) {
 		return err
+	}
+	if f := troubleFault(doing, err); f != nil {
+		return f
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -149,6 +149,22 @@ var renewalTests = map[string]func(*world){
 			w.Errorf("the old item is %+v", old)
 		}
 	},
+	"renewal: one that is revoked before it is valid takes nobody's place until that is lifted": func(w *world) {
+		root := w.ca("Root", 20)
+		old := w.addBundle("root", nil, root).Members[0].Item
+		item := w.replace(old.ID, w.renewed(root, w.now.Add(alert.Day)))
+		w.ok(w.SetTrust(w.ctx(), item.ID, alert.Revoked, actor))
+		w.now = w.now.Add(2 * alert.Day)
+		w.scan(w.tell("mail"))
+		w.ok(w.SetWatch(w.ctx(), item.ID, alert.Active, actor))
+		if got := w.item(old.ID); got.Watch != alert.Active {
+			w.Errorf("the old item is %+v", got)
+		}
+		w.ok(w.SetTrust(w.ctx(), item.ID, alert.Trusted, actor))
+		if got := w.item(old.ID); got.Watch != alert.Superseded || got.ReplacedBy != item.ID {
+			w.Errorf("the old item is %+v", got)
+		}
+	},
 	"renewal: of a pending renewal supersedes the whole line": func(w *world) {
 		root := w.ca("Root", 20)
 		first := w.addBundle("root", nil, root).Members[0].Item
