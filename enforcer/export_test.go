@@ -9,11 +9,9 @@ import (
 
 // Seams for the tests of pure parts.
 var (
-	Reserved      = reserved
 	Strip         = strip
 	ClientAddr    = clientAddr
 	CanonicalPath = canonicalPath
-	PrefersJSON   = prefersJSON
 )
 
 const MaxSession = maxSession
@@ -54,12 +52,6 @@ func ApplicationAt(paths []string, u *url.URL) (path string, ambiguous bool) {
 	return app.path, ambiguous
 }
 
-// SealedEntryOpens reports whether a session with the entry may be resumed.
-func SealedEntryOpens(e *Enforcer, entry []byte, site string) bool {
-	_, ok := (&seal{enforcer: e, site: site}).open(entry)
-	return ok
-}
-
 // A Judge judges one client's requests without a network.
 type Judge struct {
 	e   *Enforcer
@@ -90,6 +82,3 @@ func (e *Enforcer) Flights() int { return len(e.flights.list()) }
 
 // BusyHandshakes returns the number of slots that are taken.
 func (e *Enforcer) BusyHandshakes() int { return len(e.handshakes) }
-
-// Tick does what the sweep does on its timer.
-func (e *Enforcer) Tick() { e.sweep() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // ServeHTTP judges a request and passes it on, or refuses it. It fails closed:
@@ -21,6 +22,7 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := &flight{
 		subject: subject{client: c, host: r.Host, target: &target, addr: clientAddr(c.addr, s.trusted, r.Header)},
 		cancel:  cancel,
+		abort:   hangUp(c, w, r),
 	}
 	e.flights.add(f)
 	defer e.flights.remove(f)
@@ -40,6 +42,16 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.decide(d)
 	e.pass(w, r.WithContext(ctx), f, s, &d)
+}
+
+// hangUp returns what ends a request that does not end by itself: its stream
+// in HTTP/2, its connection in HTTP/1.1, which serves no other meanwhile.
+func hangUp(c *client, w http.ResponseWriter, r *http.Request) func() {
+	if r.ProtoMajor == 1 {
+		return func() { _ = c.Close() }
+	}
+	past := time.Unix(1, 0)
+	return func() { _ = http.NewResponseController(w).SetWriteDeadline(past) }
 }
 
 // originForm reports whether the request asks for a path (RFC 9112 §3.2).

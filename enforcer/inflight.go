@@ -13,6 +13,7 @@ type flight struct {
 	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex
+	abort    func()   // hangs up; nil once the request has ended
 	decision decision // the newest
 	id       string   // the request id, once one is needed
 }
@@ -34,6 +35,31 @@ func (f *flight) decide(d decision) {
 	if f.decision.seq <= d.seq {
 		f.decision = d
 	}
+}
+
+// abortGrace is how long a request that was cut off has to end by itself, with
+// a proper answer if none had begun.
+const abortGrace = 500 * time.Millisecond
+
+// cut cancels the request. Cancelling stops the origin, but not a write to a
+// client that does not read: after the grace that client is hung up on.
+func (f *flight) cut(cause error) {
+	f.cancel(cause)
+	time.AfterFunc(abortGrace, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.abort != nil {
+			f.abort()
+		}
+	})
+}
+
+// land notes that the request has ended: from here on its connection is none
+// of its business.
+func (f *flight) land() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.abort = nil
 }
 
 // stale reports whether the decision may no longer hold.
@@ -66,7 +92,7 @@ func (e *Enforcer) sweep() {
 		d := s.judge(&f.subject, now)
 		f.decide(d)
 		if d.status != 0 {
-			f.cancel(&cutOff{d})
+			f.cut(&cutOff{d})
 			e.logCutOff(f, &d)
 		}
 	}
@@ -104,6 +130,7 @@ func (fs *flights) add(f *flight) {
 }
 
 func (fs *flights) remove(f *flight) {
+	f.land()
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	delete(fs.set, f)
@@ -125,7 +152,7 @@ func (fs *flights) list() []*flight {
 
 func (fs *flights) cutAll(cause error) {
 	for _, f := range fs.list() {
-		f.cancel(cause)
+		f.cut(cause)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,6 +109,9 @@ func getTraced(t *testing.T, client *http.Client, url string) (a answer, reused 
 	return do(t, client, req), reused
 }
 
+// flooded counts what the floods have got rid of.
+var flooded atomic.Int64
+
 // streams is an origin whose answers do not end by themselves.
 func streams(t *testing.T) *httptest.Server {
 	mux := http.NewServeMux()
@@ -115,6 +119,25 @@ func streams(t *testing.T) *httptest.Server {
 	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		drip(w, r, "data: tick\n\n")
+	})
+	mux.HandleFunc("/flood", func(w http.ResponseWriter, r *http.Request) {
+		chunk := make([]byte, 64<<10)
+		for r.Context().Err() == nil {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+			flooded.Add(1)
+		}
+	})
+	mux.HandleFunc("/flood-socket", func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.CloseNow() }()
+		for conn.Write(r.Context(), websocket.MessageBinary, make([]byte, 64<<10)) == nil {
+			flooded.Add(1)
+		}
 	})
 	mux.HandleFunc("/silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	mux.HandleFunc("/socket", func(w http.ResponseWriter, r *http.Request) {
@@ -282,6 +305,40 @@ func TestInFlight_webSocket(t *testing.T) {
 		t.Error("the WebSocket is still open")
 	}
 	echo(t, spared)
+}
+
+// TestInFlight_stalled: a client that reads nothing does not escape by it.
+func TestInFlight_stalled(t *testing.T) {
+	start := map[string]func(*testing.T, *http.Client){
+		"h1": func(t *testing.T, c *http.Client) { open(t, c, "/flood") },
+		"webSocket": func(t *testing.T, c *http.Client) {
+			conn, _, err := websocket.Dial(t.Context(), "https://"+orders+"/flood-socket", &websocket.DialOptions{HTTPClient: c})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.CloseNow() })
+		},
+		"h2": func(t *testing.T, c *http.Client) {
+			http2(c.Transport.(*http.Transport))
+			open(t, c, "/flood")
+		},
+	}
+	for name, begin := range start {
+		t.Run(name, func(t *testing.T) {
+			g := newStreamGuard(t)
+			pair := g.james()
+			begin(t, g.client(pair))
+			last := int64(-1)
+			eventually(t, "everything is full", func() bool {
+				time.Sleep(100 * time.Millisecond)
+				now := flooded.Load()
+				defer func() { last = now }()
+				return now == last
+			})
+			g.revoke(cert.Fingerprint(pair.Leaf))
+			eventually(t, "the request has ended", func() bool { return g.Flights() == 0 })
+		})
+	}
 }
 
 func TestShutdown(t *testing.T) {

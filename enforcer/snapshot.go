@@ -26,7 +26,6 @@ const (
 // read-only but for what it remembers.
 type snapshot struct {
 	seq        uint64 // orders the snapshots of one enforcer
-	generation int64
 	sites      names[*site]
 	sets       names[*authorities]
 	empty      *authorities // of names without any: denies
@@ -49,7 +48,7 @@ type snapshot struct {
 
 // An application is compiled for the request path.
 type application struct {
-	id, name   string
+	name       string
 	path       string
 	origin     *url.URL
 	aud        string
@@ -63,7 +62,6 @@ type application struct {
 // half a policy would be another policy.
 func (e *Enforcer) compile(state State) (*snapshot, error) {
 	s := &snapshot{
-		generation: state.Generation,
 		sites:      names[*site]{},
 		empty:      newAuthorities(0),
 		requireEKU: state.RequireEKU,
@@ -162,7 +160,7 @@ func compileApplication(a *Application) (*application, error) {
 		return nil, bad("%w", err)
 	}
 	return &application{
-		id: a.ID, name: a.Name, path: path, origin: a.Origin, aud: a.AUD, session: a.SessionDuration,
+		name: a.Name, path: path, origin: a.Origin, aud: a.AUD, session: a.SessionDuration,
 		reportOnly: a.ReportOnly, forwarding: a.Forwarding, policies: policies,
 	}, nil
 }
