@@ -3,12 +3,14 @@ package store
 import (
 	"context"
 	"crypto/x509"
+	"strings"
 
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 )
 
-// Bundle returns the bundle of an id or a name.
+// Bundle returns the bundle of an id, a name, or a unique prefix of at least 6
+// digits of an id.
 func (s *Store) Bundle(ctx context.Context, ref string) (inventory.Bundle, error) {
 	var bundle inventory.Bundle
 	err := s.read(ctx, "looking up a bundle", func(t *tx) (err error) {
@@ -29,13 +31,18 @@ func (s *Store) Bundles(ctx context.Context) ([]inventory.Bundle, error) {
 }
 
 func (s *Store) bundle(ctx context.Context, t *tx, ref string) (inventory.Bundle, error) {
-	bundles, err := s.bundles(ctx, t, `WHERE id = ? OR name = ? ORDER BY CASE WHEN id = ? THEN 0 ELSE 1 END`, ref, ref, ref)
-	if err != nil {
-		return inventory.Bundle{}, err
+	bundles, err := s.bundles(ctx, t, `WHERE id = ? OR name = ?`, ref, ref)
+	if from, to, ok := prefixRange(strings.ToLower(ref)); ok && err == nil && len(bundles) == 0 {
+		bundles, err = s.bundles(ctx, t, `WHERE id >= ? AND id < ? LIMIT 2`, from, to)
 	}
-	if len(bundles) == 0 {
+	switch {
+	case err != nil:
+		return inventory.Bundle{}, err
+	case len(bundles) == 0:
 		return inventory.Bundle{}, fault.New(fault.NotFound, "no_bundle", "there is no CA bundle %q", ref).
 			WithHint("name it by its name or id; `certvigil ca list` shows them")
+	case len(bundles) > 1:
+		return inventory.Bundle{}, fault.New(fault.Conflict, "ambiguous", "%q names more than one CA bundle", ref).WithHint("give its whole id")
 	}
 	return bundles[0], nil
 }

@@ -17,7 +17,7 @@ var bundleTests = map[string]func(*world){
 		root := w.ca("Root", 400)
 		middle := root.Intermediate()
 		b := w.addBundle("root", []string{"b.example.com", "a.example.com"}, middle, root)
-		for _, ref := range []string{b.ID, "root"} {
+		for _, ref := range []string{b.ID, b.ID[:12], "root"} {
 			got, err := w.Bundle(w.ctx(), ref)
 			w.ok(err)
 			if diff := cmp.Diff(b, got); diff != "" {
@@ -158,8 +158,11 @@ var bundleTests = map[string]func(*world){
 		}
 	},
 	"bundle: an unknown one is not found": func(w *world) {
-		_, err := w.Bundle(w.ctx(), "nobody")
-		w.fails(err, fault.NotFound, "")
+		b := w.addBundle("root", nil, w.ca("Root", 400))
+		for _, ref := range []string{"", "nobody", b.ID[:5], "ffffffffff"} {
+			_, err := w.Bundle(w.ctx(), ref)
+			w.fails(err, fault.NotFound, "")
+		}
 	},
 	"trust: one snapshot of what is trusted and revoked": func(w *world) {
 		root, other := w.ca("Root", 400), w.ca("Other", 400)

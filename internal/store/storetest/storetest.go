@@ -88,7 +88,6 @@ type world struct {
 	now time.Time
 }
 
-// Run is that of neither embedded value; tests of the suite have no subtests.
 func (w *world) ctx() context.Context { return w.Context() }
 
 func (w *world) ok(err error) {
