@@ -35,6 +35,7 @@ type Metrics struct {
 	registry   *prometheus.Registry
 	lastScan   prometheus.Gauge
 	scanTime   prometheus.Histogram
+	scanFailed *prometheus.CounterVec
 	attempts   *prometheus.CounterVec
 	sendTime   *prometheus.HistogramVec
 	sendDelay  *prometheus.HistogramVec
@@ -53,6 +54,7 @@ func New(o Options) *Metrics {
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.lastScan = m.gauge("scan_last_success_timestamp_seconds", "When the inventory was last scanned with success.")
 	m.scanTime = m.histogram("scan_duration_seconds", "How long scans took.", prometheus.ExponentialBuckets(0.001, 4, 9))
+	m.scanFailed = m.counters("scan_failures_total", "Scans that failed or were held by a wrong clock (error), or panicked (panic).", "reason")
 	m.attempts = m.counters("delivery_attempts_total", "Attempts to send, by what came of them.", "channel", "outcome")
 	m.sendTime = m.histograms("delivery_send_seconds", "How long attempts to send took.", prometheus.ExponentialBuckets(0.01, 3, 9), "channel")
 	m.sendDelay = m.histograms("delivery_delay_seconds", "From a delivery's creation to its acceptance.", prometheus.ExponentialBuckets(0.1, 6, 9), "channel")
@@ -79,6 +81,16 @@ func (m *Metrics) Handler() http.Handler {
 func (m *Metrics) Scan(at time.Time, took time.Duration) {
 	m.lastScan.Set(float64(at.UnixMilli()) / 1000)
 	m.scanTime.Observe(took.Seconds())
+}
+
+// ScanFailed records a scan that failed, was held by a wrong clock, or
+// panicked.
+func (m *Metrics) ScanFailed(panicked bool) {
+	reason := "error"
+	if panicked {
+		reason = "panic"
+	}
+	m.scanFailed.WithLabelValues(reason).Inc()
 }
 
 // Attempt records one attempt to send.

@@ -39,6 +39,8 @@ func TestNames(t *testing.T) {
 	t.Parallel()
 	m := metrics.New(metrics.Options{Version: "v1", Collect: counts})
 	m.Scan(time.Unix(1767225600, 500_000_000), 20*time.Millisecond)
+	m.ScanFailed(false)
+	m.ScanFailed(true)
 	m.Attempt("mail", alert.StateSent, time.Second)
 	m.Sent("mail", 2*time.Second)
 	m.ChannelFailing("mail", true)
