@@ -31,7 +31,7 @@ func (s *Store) Bundles(ctx context.Context) ([]inventory.Bundle, error) {
 }
 
 func (s *Store) bundle(ctx context.Context, t *tx, ref string) (inventory.Bundle, error) {
-	bundles, err := s.bundles(ctx, t, `WHERE id = ? OR name = ?`, ref, ref)
+	bundles, err := s.bundles(ctx, t, `WHERE id = ? OR name = ? ORDER BY CASE WHEN id = ? THEN 0 ELSE 1 END LIMIT 1`, ref, ref, ref)
 	if from, to, ok := prefixRange(strings.ToLower(ref)); ok && err == nil && len(bundles) == 0 {
 		bundles, err = s.bundles(ctx, t, `WHERE id >= ? AND id < ? LIMIT 2`, from, to)
 	}

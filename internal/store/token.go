@@ -70,7 +70,8 @@ func (s *Store) RevokeToken(ctx context.Context, ref string, actor inventory.Act
 }
 
 func (t *tx) token(ctx context.Context, ref string) (inventory.Token, error) {
-	tokens, err := collect(ctx, t, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE id = ? OR name = ?`, ref, ref)
+	tokens, err := collect(ctx, t, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE id = ? OR name = ?
+		ORDER BY CASE WHEN id = ? THEN 0 ELSE 1 END LIMIT 1`, ref, ref, ref)
 	if from, to, ok := prefixRange(ref); ok && err == nil && len(tokens) == 0 {
 		tokens, err = collect(ctx, t, scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE id >= ? AND id < ?`, from, to)
 	}

@@ -159,6 +159,10 @@ var bundleTests = map[string]func(*world){
 	},
 	"bundle: an unknown one is not found": func(w *world) {
 		b := w.addBundle("root", nil, w.ca("Root", 400))
+		w.addBundle(b.ID, nil, w.ca("Impostor", 400))
+		if got, err := w.Bundle(w.ctx(), b.ID); err != nil || got.Name != "root" {
+			w.Errorf("a name that is another's id takes its place: %v, %v", got, err)
+		}
 		for _, ref := range []string{"", "nobody", b.ID[:5], "ffffffffff"} {
 			_, err := w.Bundle(w.ctx(), ref)
 			w.fails(err, fault.NotFound, "")
