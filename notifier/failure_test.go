@@ -195,3 +195,46 @@ func TestNotifier_sendTimeout(t *testing.T) {
 		r.wantState("d1", alert.StateRetrying)
 	})
 }
+
+// While a channel fails, an answer that says nothing new about it is no reason
+// to count an attempt: its deliveries never die of the waiting.
+func TestNotifier_failingChannelThatFallsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		s := &sender{send: func(context.Context, notifier.Message) error {
+			if first {
+				first = false
+				return notifier.ChannelFailing(errors.New("answered 401"))
+			}
+			return errors.New("connection refused")
+		}}
+		r := start(t, notifier.Options{Setup: notifier.Setup{Channels: []notifier.Config{config("a", s)}}})
+		r.add("d1", "a")
+		r.kick()
+		r.pass(200 * time.Hour)
+		r.wantState("d1", alert.StatePending)
+		status, err := r.outbox.Channel(t.Context(), "a")
+		if d := r.outbox.Delivery("d1"); err != nil || d.Attempts != 0 || !status.Failing || status.Reason != "connection refused" {
+			t.Errorf("%d attempts, status %+v", d.Attempts, status)
+		}
+	})
+}
+
+// A message that the counterpart judged shows that the channel itself works.
+func TestNotifier_permanentAnswerMendsTheChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := []error{notifier.ChannelFailing(errors.New("answered 401")), notifier.Permanent(errors.New("answered 400")), nil}
+		s := &sender{send: func(context.Context, notifier.Message) error {
+			err := answers[0]
+			answers = answers[1:]
+			return err
+		}}
+		r := start(t, notifier.Options{Setup: notifier.Setup{Channels: []notifier.Config{config("a", s)}}})
+		r.add("d1", "a")
+		r.add("d2", "a")
+		r.kick()
+		r.pass(time.Minute)
+		r.wantState("d1", alert.StateDead)
+		r.wantState("d2", alert.StateSent)
+	})
+}

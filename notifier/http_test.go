@@ -2,6 +2,7 @@ package notifier_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -70,6 +71,15 @@ func TestResponseError(t *testing.T) {
 		if got != tc.want || after != tc.after {
 			t.Errorf("%d with Retry-After %q: %s after %s, want %s after %s", tc.status, tc.retryAfter, got, after, tc.want, tc.after)
 		}
+	}
+}
+
+func TestTransportError_hidesTheURL(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("connection refused")
+	got := notifier.TransportError(fmt.Errorf("posting: %w", &url.Error{Op: "Post", URL: "https://example.com/T0KEN", Err: refused}))
+	if !errors.Is(got, refused) || strings.Contains(got.Error(), "T0KEN") {
+		t.Errorf("got %v", got)
 	}
 }
 

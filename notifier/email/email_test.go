@@ -319,7 +319,7 @@ func TestSend_tlsTrouble(t *testing.T) {
 	t.Parallel()
 	server, client := certificate(t)
 	starttls, plainBackend := serve(t, nil, false)
-	untrusted, untrustedBackend := serve(t, server, false, "PLAIN")
+	untrusted, untrustedBackend := serve(t, server, false)
 	implicit, _ := serve(t, server, true)
 	otherName := client.Clone()
 	otherName.ServerName = "mx.example.org"
@@ -334,7 +334,7 @@ func TestSend_tlsTrouble(t *testing.T) {
 		{"implicit TLS to a server that speaks none", email.Options{Server: starttls, TLS: email.ImplicitTLS, TLSConfig: client}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			tc.o.Username, tc.o.Password = username, password
+			// Without AUTH nothing but TLS can stand in the mail's way.
 			if err := channel(t, tc.o).Send(t.Context(), notifiertest.One()); verdict(err) != "failing" {
 				t.Errorf("%s: %v", verdict(err), err)
 			}
