@@ -185,9 +185,9 @@ func scaled(threshold, lifetime time.Duration) time.Duration {
 	if lifetime >= scaleBase {
 		return threshold
 	}
-	hi, lo := bits.Mul64(uint64(max(lifetime, 0)), uint64(threshold))
+	hi, lo := bits.Mul64(uint64(max(lifetime, 0)), uint64(max(threshold, 0)))
 	quotient, _ := bits.Div64(hi, lo, uint64(scaleBase))
-	return time.Duration(quotient)
+	return time.Duration(quotient) //nolint:gosec // G115: lifetime < scaleBase, so it is below threshold
 }
 
 // earliest returns the earlier of two instants, of which a may be unset.
