@@ -111,7 +111,7 @@ func TestClock_NightsDoNotAddUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		inv := newMemory()
-		d := start(t, inv, nil)
+		d := start(t, inv, func(o *scanner.Options) { o.Schedule = "@monthly" })
 		for range 10 {
 			d.jump(10 * time.Hour)
 			pass(14 * time.Hour)

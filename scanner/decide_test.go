@@ -143,6 +143,7 @@ func TestDecide_Scaled(t *testing.T) {
 		{"90 days", item("i", lifetime(90*day)), scale, 90 * day / 4},
 		{"120 days counts in full", item("i", lifetime(120*day)), scale, 30 * day},
 		{"a second less than 120 days", item("i", lifetime(120*day-time.Second)), scale, 30*day - 250*time.Millisecond},
+		{"150 days count in full", item("i", lifetime(150*day)), scale, 30 * day},
 		{"a year counts in full", item("i"), scale, 30 * day},
 		{"24 hours", item("i", lifetime(24*time.Hour)), scale, 6 * time.Hour},
 		{"only observed", item("i", lifetime(24*time.Hour), observed), plain, 6 * time.Hour},

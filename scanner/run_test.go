@@ -215,6 +215,22 @@ func TestScanner_Run_SurvivesPanic(t *testing.T) {
 	})
 }
 
+func TestScanner_Run_RetriesAfterPanicWithinAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inv := newMemory()
+		d := start(t, inv, func(o *scanner.Options) { o.Schedule = "@monthly" })
+		inv.set(func(m *memory) { m.panicking = true })
+		d.Kick()
+		synctest.Wait()
+		inv.set(func(m *memory) { m.panicking = false })
+		pass(time.Minute)
+		if got := inv.scanCount(); got != 2 {
+			t.Errorf("%d scans a minute after the panic, want 2", got)
+		}
+	})
+}
+
 func TestScanner_Run_SurvivesPanicOfObserver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
