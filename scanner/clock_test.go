@@ -116,6 +116,8 @@ func TestClock_NightsDoNotAddUp(t *testing.T) {
 			d.jump(10 * time.Hour)
 			pass(14 * time.Hour)
 		}
+		d.Kick()
+		synctest.Wait()
 		if strings.Contains(d.log(), "held") {
 			t.Error("scanning was held:\n" + d.log())
 		}
