@@ -78,29 +78,31 @@ type closer struct {
 
 // New reads the configuration, locks and opens the store, and builds every
 // part. On an error nothing is left open.
-func New(ctx context.Context, o Options) (a *App, err error) {
+func New(ctx context.Context, o Options) (*App, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a = &App{o: o, log: o.Logger, clock: &floorClock{wall: o.Now}, failed: make(chan error, 4)}
+	a := &App{o: o, log: o.Logger, clock: &floorClock{wall: o.Now}, failed: make(chan error, 4)}
 	a.run, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.close())
-		}
-	}()
-	if a.cfg, err = config.Load(o.ConfigPath, o.Getenv); err != nil {
-		return nil, err
+	if err := a.build(ctx); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func (a *App) build(ctx context.Context) (err error) {
+	if a.cfg, err = config.Load(a.o.ConfigPath, a.o.Getenv); err != nil {
+		return err
 	}
 	for _, step := range []func(context.Context) error{a.openStore, a.buildNotifier, a.buildScanner, a.buildEnforcer, a.buildAdmin} {
 		if err := step(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return a, nil
+	return nil
 }
 
 func (a *App) onClose(name string, fn func() error) { a.closers = append(a.closers, closer{name, fn}) }
