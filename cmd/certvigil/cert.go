@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,6 +69,8 @@ func newCertList(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List everything that is watched, the most urgent first",
+		Long: `List everything that is watched, the most urgent first. With --expiring, what
+was renewed, revoked or is ignored is left out, unless --watch asks for it.`,
 		Example: `  certvigil cert list --expiring 90d --kind client --json
   certvigil cert list --expiring 30d --exit-code   # exits with 3 when there is any`,
 		Args: usage(cobra.NoArgs),
@@ -98,6 +101,7 @@ func (e *env) listItems(cmd *cobra.Command, s *store.Store, filter inventory.Ite
 	if err != nil {
 		return err
 	}
+	items = slices.DeleteFunc(items, func(it alert.Item) bool { return !listed(it, filter) })
 	if err := e.print(orEmpty(items), func() { e.itemTable(items) }); err != nil {
 		return err
 	}
@@ -105,6 +109,18 @@ func (e *env) listItems(cmd *cobra.Command, s *store.Store, filter inventory.Ite
 		return fault.New(fault.Expiring, "expiring", "%d are expiring", len(items))
 	}
 	return nil
+}
+
+// listed leaves out what was removed and, of what is expiring, what nobody has
+// to mind any more: it was renewed, revoked or is ignored.
+func listed(it alert.Item, filter inventory.ItemFilter) bool {
+	switch {
+	case it.Trust == alert.Removed:
+		return false
+	case filter.ExpiringBefore.IsZero() || filter.Watch != "":
+		return true
+	}
+	return it.Trust == alert.Trusted && (it.Watch == alert.Active || it.Watch == alert.Pending)
 }
 
 func (e *env) itemTable(items []alert.Item) {
