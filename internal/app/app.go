@@ -18,6 +18,7 @@ import (
 	"github.com/certvigil/certvigil/enforcer"
 	"github.com/certvigil/certvigil/internal/api"
 	"github.com/certvigil/certvigil/internal/config"
+	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/metrics"
 	"github.com/certvigil/certvigil/internal/store"
@@ -235,21 +236,25 @@ func (a *App) Start() error {
 }
 
 func (a *App) listen() error {
-	listener, err := net.Listen("tcp", a.cfg.Admin.Listen)
-	if err != nil {
-		return fmt.Errorf("listening for administration (admin.listen): %w", err)
+	if err := a.serveOn("admin", "admin.listen", a.cfg.Admin.Listen, a.admin.serve); err != nil {
+		return err
 	}
-	a.goRun("admin", func(context.Context) error { return a.admin.serve(listener) })
-	a.log.Info("listening", "listener", "admin", "address", listener.Addr().String(), "tls", a.cfg.Admin.TLS != nil)
 	if !guards(a.cfg) {
 		a.log.Info("guarding nothing", "applications", len(a.cfg.Applications), "enforcer_listen", a.cfg.Enforcer.Listen)
 		return nil
 	}
-	if listener, err = net.Listen("tcp", a.cfg.Enforcer.Listen); err != nil {
-		return fmt.Errorf("listening for clients (enforcer.listen): %w", err)
+	return a.serveOn("enforcer", "enforcer.listen", a.cfg.Enforcer.Listen, a.enforcer.Serve)
+}
+
+// serveOn opens one listener and hands it to the one who serves it.
+func (a *App) serveOn(name, key, address string, serve func(net.Listener) error) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fault.New(fault.Unprocessable, "listen", "%s: %w", key, err).WithField(key).
+			WithHint("choose an address of this machine whose port is free")
 	}
-	a.goRun("enforcer", func(context.Context) error { return a.enforcer.Serve(listener) })
-	a.log.Info("listening", "listener", "enforcer", "address", listener.Addr().String(), "applications", len(a.cfg.Applications))
+	a.goRun(name, func(context.Context) error { return serve(listener) })
+	a.log.Info("listening", "listener", name, "address", listener.Addr().String())
 	return nil
 }
 

@@ -97,7 +97,9 @@ func (a *App) takeIn(ctx context.Context, w *watcher) error {
 
 // scanned follows every scan that was carried out.
 func (a *App) scanned(ctx context.Context, r scanner.Result) {
-	if r.Err == nil {
+	if r.Err != nil {
+		a.metrics.ScanFailed(r.Panicked)
+	} else {
 		a.clock.confirm(r.At)
 		a.metrics.Scan(r.At, r.Took)
 	}

@@ -182,7 +182,8 @@ func (d *daemon) awaitReady(ctx context.Context, url string) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if answer, err := (request{URL: url}).do(ctx); err == nil && answer.Status == http.StatusOK {
+		answer, err := request{URL: url}.do(ctx)
+		if err == nil && answer.Status == http.StatusOK {
 			return nil
 		}
 		select {
@@ -190,7 +191,7 @@ func (d *daemon) awaitReady(ctx context.Context, url string) error {
 			d.done <- err
 			return fmt.Errorf("starting the daemon: it ended (%w); its log:\n%s", errors.Join(err, errors.New("before it was ready")), d.tail())
 		case <-ctx.Done():
-			return fmt.Errorf("starting the daemon: it was not ready in time; its log:\n%s", d.tail())
+			return fmt.Errorf("starting the daemon: it was not ready in time: it last answered %d (%w); its log:\n%s", answer.Status, err, d.tail())
 		case <-tick.C:
 		}
 	}
