@@ -44,8 +44,10 @@ func TestAdmission(t *testing.T) {
 			return &pair
 		}, nil, 403, enforcer.ReasonUntrusted},
 		{"hostname without CA", lonely, func(g *guard) *tls.Certificate { return g.james() }, nil, 403, enforcer.ReasonNoAuthority},
-		{"bundle without anchors", orders, func(g *guard) *tls.Certificate { return g.james() },
-			func(s *enforcer.State) { s.Bundles[0].Anchors = nil }, 403, enforcer.ReasonNoAuthority},
+		{
+			"bundle without anchors", orders, func(g *guard) *tls.Certificate { return g.james() },
+			func(s *enforcer.State) { s.Bundles[0].Anchors = nil }, 403, enforcer.ReasonNoAuthority,
+		},
 		{"expired", orders, func(g *guard) *tls.Certificate {
 			return g.james(certtest.Validity(now.AddDate(0, 0, -2), now.Add(-time.Second)))
 		}, nil, 403, enforcer.ReasonExpired},
@@ -53,8 +55,10 @@ func TestAdmission(t *testing.T) {
 			return g.james(certtest.Validity(now.Add(time.Hour), now.AddDate(0, 0, 2)))
 		}, nil, 403, enforcer.ReasonNotYetValid},
 		{"wrong EKU", orders, func(g *guard) *tls.Certificate { return leaf(g.ca, certtest.Usage(x509.ExtKeyUsageServerAuth)) }, nil, 403, enforcer.ReasonUsage},
-		{"EKU absent where it is required", orders, func(g *guard) *tls.Certificate { return leaf(g.ca) },
-			func(s *enforcer.State) { s.RequireEKU = true }, 403, enforcer.ReasonUsage},
+		{
+			"EKU absent where it is required", orders, func(g *guard) *tls.Certificate { return leaf(g.ca) },
+			func(s *enforcer.State) { s.RequireEKU = true }, 403, enforcer.ReasonUsage,
+		},
 		{"CA as leaf", orders, func(g *guard) *tls.Certificate {
 			pair := g.ca.TLS()
 			return &pair
@@ -89,11 +93,13 @@ func TestAdmission(t *testing.T) {
 			pair := ca.Issue(certtest.Client()).TLSChain()
 			return &pair
 		}, nil, 403, enforcer.ReasonTooMany},
-		{"revoked CA", orders, func(*guard) *tls.Certificate { return leaf(revoked, certtest.Client()) },
+		{
+			"revoked CA", orders, func(*guard) *tls.Certificate { return leaf(revoked, certtest.Client()) },
 			func(s *enforcer.State) {
 				s.Bundles = append(s.Bundles, bundle("revoked", revoked, orders))
 				s.Revoked = map[string]struct{}{cert.Fingerprint(revoked.Certificate): {}}
-			}, 403, enforcer.ReasonRevoked},
+			}, 403, enforcer.ReasonRevoked,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

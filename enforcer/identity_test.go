@@ -165,7 +165,7 @@ func verify(t *testing.T, client *http.Client, token string) map[string]any {
 	if err := json.Unmarshal([]byte(a.body), &set); err != nil {
 		t.Fatal(err)
 	}
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}

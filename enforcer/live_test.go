@@ -39,10 +39,14 @@ func TestTrustChange(t *testing.T) {
 		{"revoked", 200, 403, nil, revoke, true},
 		{"unrevoked", 403, 200, revoke, func(e env) { e.state.Revoked = nil; e.apply() }, true},
 		{"CA removed", 200, 403, nil, func(e env) { e.state.Bundles = e.state.Bundles[1:]; e.apply() }, false},
-		{"CA added", 403, 200, func(e env) { e.state.Bundles = nil; e.apply() },
-			func(e env) { e.state.Bundles = []enforcer.Bundle{bundle("root", e.ca, orders)}; e.apply() }, false},
-		{"hostname disassociated", 200, 403, nil,
-			func(e env) { e.state.Bundles = []enforcer.Bundle{bundle("root", e.ca, admin)}; e.apply() }, false},
+		{
+			"CA added", 403, 200, func(e env) { e.state.Bundles = nil; e.apply() },
+			func(e env) { e.state.Bundles = []enforcer.Bundle{bundle("root", e.ca, orders)}; e.apply() }, false,
+		},
+		{
+			"hostname disassociated", 200, 403, nil,
+			func(e env) { e.state.Bundles = []enforcer.Bundle{bundle("root", e.ca, admin)}; e.apply() }, false,
+		},
 		{"policy changed", 200, 403, nil, func(e env) {
 			apps := append([]enforcer.Application(nil), e.state.Applications...)
 			apps[0].Policies = []enforcer.Policy{{Name: "none", Action: enforcer.Block, Include: []enforcer.Selector{{CommonName: "James Royal"}}}, apps[0].Policies[0]}
@@ -270,7 +274,7 @@ func TestInFlight_clock(t *testing.T) {
 	alive(t, spared)
 }
 
-func dialSocket(t *testing.T, g *guard, client *http.Client) *websocket.Conn {
+func dialSocket(t *testing.T, client *http.Client) *websocket.Conn {
 	t.Helper()
 	conn, res, err := websocket.Dial(t.Context(), "https://"+orders+"/socket", &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
@@ -298,8 +302,8 @@ func TestInFlight_webSocket(t *testing.T) {
 	t.Parallel()
 	g := newStreamGuard(t)
 	pair := g.james()
-	doomed := dialSocket(t, g, g.client(pair))
-	spared := dialSocket(t, g, g.client(leaf(g.ca)))
+	doomed := dialSocket(t, g.client(pair))
+	spared := dialSocket(t, g.client(leaf(g.ca)))
 	g.revoke(cert.Fingerprint(pair.Leaf))
 	if _, _, err := doomed.Read(t.Context()); err == nil {
 		t.Error("the WebSocket is still open")
@@ -346,7 +350,7 @@ func TestShutdown(t *testing.T) {
 	t.Run("WebSockets are closed", func(t *testing.T) {
 		t.Parallel()
 		g := newStreamGuard(t)
-		conn := dialSocket(t, g, g.client(g.james()))
+		conn := dialSocket(t, g.client(g.james()))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		if err := g.Shutdown(ctx); err != nil {

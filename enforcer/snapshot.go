@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/fault"
@@ -20,6 +19,7 @@ import (
 const (
 	maxVerdicts = 16384
 	maxTokens   = 16384
+	maxConfigs  = 4096
 )
 
 // A snapshot is a validated State, compiled for the request path. It is
@@ -36,7 +36,7 @@ type snapshot struct {
 
 	certificates []tls.Certificate
 	tickets      bool
-	configs      sync.Map // configKey → *tls.Config
+	configs      *memo[configKey, *tls.Config]
 
 	issuer string
 	signer *signer
@@ -70,6 +70,7 @@ func (e *Enforcer) compile(state State) (*snapshot, error) {
 		issuer:     state.Issuer,
 		verdicts:   newMemo[verdictKey, *verdict](maxVerdicts),
 		tokens:     newMemo[tokenKey, *tokens](maxTokens),
+		configs:    newMemo[configKey, *tls.Config](maxConfigs),
 	}
 	for _, step := range []func(State) error{
 		s.compileCertificates, s.compileSites, s.compileAuthorities,

@@ -49,7 +49,7 @@ func (s *seal) wrap(cs tls.ConnectionState, session *tls.SessionState) ([]byte, 
 	}
 	entry := slices.Clone(sealID)
 	entry = append(entry, presence(len(cs.PeerCertificates) > 0))
-	entry = binary.BigEndian.AppendUint64(entry, uint64(since.UnixMilli())) //nolint:gosec // a time after 1970
+	entry = binary.BigEndian.AppendUint64(entry, uint64(since.UnixMilli()))
 	entry = append(entry, s.site...)
 	session.Extra = append(session.Extra, entry)
 	return s.enforcer.sealer.EncryptTicket(cs, session)

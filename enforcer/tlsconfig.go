@@ -49,8 +49,8 @@ func (e *Enforcer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, err
 
 // config returns the configuration of a site with a CA set, made on first use.
 func (s *snapshot) config(e *Enforcer, key configKey) *tls.Config {
-	if cfg, ok := s.configs.Load(key); ok {
-		return cfg.(*tls.Config) //nolint:forcetypeassert,errcheck // the only type stored
+	if cfg, ok := s.configs.get(key); ok {
+		return cfg
 	}
 	cfg := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -68,8 +68,7 @@ func (s *snapshot) config(e *Enforcer, key configKey) *tls.Config {
 		cfg.WrapSession = (&seal{enforcer: e, site: key.site.hostname}).wrap
 		cfg.UnwrapSession = unwrapNone
 	}
-	made, _ := s.configs.LoadOrStore(key, cfg)
-	return made.(*tls.Config) //nolint:forcetypeassert,errcheck // the only type stored
+	return s.configs.getOrPut(key, cfg)
 }
 
 // certificatesFor returns the server certificates that cover the host name,

@@ -140,7 +140,7 @@ func (s *snapshot) issue(c *client, app *application, v *verdict, now time.Time,
 // setCookie has the reference product's attributes. SameSite=None is safe
 // here: the cookie admits nobody without the certificate itself.
 func setCookie(value string, ends time.Time) string {
-	cookie := http.Cookie{
+	cookie := http.Cookie{ //nolint:gosec // SameSite=None, see above
 		Name: cookieName, Value: value, Path: "/", Expires: ends.UTC(),
 		HttpOnly: true, Secure: true, SameSite: http.SameSiteNoneMode,
 	}

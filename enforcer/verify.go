@@ -33,17 +33,13 @@ func (s *snapshot) examine(chain []*x509.Certificate, set *authorities, now time
 	defer v.refuseOnPanic()
 	leaf := chain[0]
 	v.reason = precheck(chain)
-	switch {
-	case v.reason != "":
-		return v
-	case set.isEmpty():
+	if v.reason == "" && set.isEmpty() {
 		v.reason = ReasonNoAuthority
-		return v
-	case s.isRevoked(leaf):
-		v.reason = ReasonRevoked
-		return v
 	}
-	if v.reason = s.checkLeaf(leaf, now); v.reason != "" {
+	if v.reason == "" {
+		v.reason = s.checkLeaf(leaf, now)
+	}
+	if v.reason != "" {
 		return v
 	}
 	chains, err := leaf.Verify(x509.VerifyOptions{
