@@ -81,7 +81,7 @@ func (m *memory) wait() {
 	}
 }
 
-func (m *memory) Preview(_ context.Context, at time.Time) ([]alert.Candidate, error) {
+func (m *memory) Preview(_ context.Context, at time.Time, _ time.Duration) ([]alert.Candidate, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.due(at), m.failing

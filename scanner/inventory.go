@@ -34,8 +34,9 @@ type Inventory interface {
 	// time of the last successful scan. An error leaves nothing written.
 	Scan(ctx context.Context, now time.Time, decide func([]alert.Candidate) alert.Plan) error
 	// Preview returns what Scan would hand to decide at the given time, and
-	// changes nothing.
-	Preview(ctx context.Context, at time.Time) ([]alert.Candidate, error)
+	// what ends within the given span of it whatever was scheduled: rules that
+	// are not in force yet may be about it. It changes nothing.
+	Preview(ctx context.Context, at time.Time, within time.Duration) ([]alert.Candidate, error)
 	// Reschedule sets next_due_at of every active item by next (the zero time
 	// means never), in batches, unless it already did so for this key; a run
 	// that was cut off is done again.

@@ -147,17 +147,28 @@ func (s *Scanner) scan(ctx context.Context, wall time.Time, mono time.Duration, 
 // first, and the plan it would write. It changes nothing, and asks no clock.
 func (s *Scanner) Preview(ctx context.Context, at time.Time) (alert.Plan, []Telling, error) {
 	at = at.UTC()
-	candidates, err := s.inventory.Preview(ctx, at)
-	if err != nil {
-		return alert.Plan{}, nil, fmt.Errorf("previewing a scan: %w", err)
-	}
 	if err := s.begin(ctx); err != nil {
 		return alert.Plan{}, nil, err
 	}
 	rules := s.rules
 	s.end()
+	candidates, err := s.inventory.Preview(ctx, at, widest(rules))
+	if err != nil {
+		return alert.Plan{}, nil, fmt.Errorf("previewing a scan: %w", err)
+	}
 	plan, tellings := NewPlan(rules, candidates, at)
 	return plan, tellings, nil
+}
+
+// widest returns the largest threshold of any rule.
+func widest(rules []Rule) time.Duration {
+	var widest time.Duration
+	for _, r := range rules {
+		for _, t := range r.Before {
+			widest = max(widest, t)
+		}
+	}
+	return widest
 }
 
 // SetRules puts new rules in force, computes anew when each item is due, and

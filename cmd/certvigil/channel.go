@@ -4,15 +4,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/app"
 	"github.com/certvigil/certvigil/internal/config"
-	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/store"
-	"github.com/certvigil/certvigil/notifier"
 )
 
 func newChannel(e *env) *cobra.Command {
@@ -70,25 +66,7 @@ by the same path as alerts. It is not stored and not retried.`,
 			if err != nil {
 				return err
 			}
-			channel, recipients, ok, err := app.NewChannel(cfg, args[0], e.now)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				return fault.New(fault.NotFound, "channel", "no channel is named %q", args[0]).WithHint("see: certvigil channel list")
-			}
-			for _, to := range recipients {
-				m := notifier.Message{
-					ID: alert.DeliveryID(args[0], to, []string{uuid.NewString()}), Channel: args[0], Recipient: to, Attempt: 1,
-					CreatedAt: e.now(), Now: e.now(), AdminURL: cfg.Admin.PublicURL, Test: true,
-				}
-				if err := channel.Send(cmd.Context(), m); err != nil {
-					return fault.New(fault.Unavailable, "channel", "sending to %s by channel %q: %w", to, args[0], err).
-						WithHint("mend what the words above say; alerts would wait until then")
-				}
-				e.printf("sent to %s\n", to)
-			}
-			return nil
+			return app.TestChannel(cmd.Context(), cfg, args[0], e.now, func(to string) { e.printf("sent to %s\n", to) })
 		},
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/store"
-	"github.com/certvigil/certvigil/scanner"
 )
 
 // A scanRequest holds the flags of `scan`.
@@ -68,53 +67,28 @@ func (e *env) scan(cmd *cobra.Command, cfg *config.Config, s *store.Store, r sca
 			return err
 		}
 	}
-	sc, err := app.NewScanner(cfg, s, e.now)
-	if err != nil {
-		return err
-	}
 	if r.dryRun {
-		_, tellings, err := sc.Preview(cmd.Context(), at)
+		tellings, err := app.Preview(cmd.Context(), cfg, s, at)
 		if err != nil {
 			return err
 		}
-		return e.showTellings(tellings, at)
+		return e.print(tellings, func() { e.tellingTable(tellings, at) })
 	}
-	done, err := sc.Scan(cmd.Context())
+	done, err := app.Scan(cmd.Context(), cfg, s, e.now)
 	if err != nil {
 		return err
 	}
-	counts := map[string]int{"candidates": done.Candidates, "alerts": done.Alerts, "deliveries": done.Deliveries}
-	return e.print(counts, func() {
+	return e.print(done, func() {
 		e.printf("scanned: %d items due for a look, %d alerts recorded, %d messages handed to the outbox\n", done.Candidates, done.Alerts, done.Deliveries)
 	})
 }
 
-// A shownTelling is one line of a dry run.
-type shownTelling struct {
-	ItemID    string    `json:"item_id"`
-	Kind      string    `json:"kind"`
-	Subject   string    `json:"subject"`
-	NotAfter  time.Time `json:"not_after"`
-	Rule      string    `json:"rule"`
-	Threshold string    `json:"threshold"`
-	Channel   string    `json:"channel"`
-	Recipient string    `json:"recipient"`
-}
-
-func (e *env) showTellings(tellings []scanner.Telling, at time.Time) error {
-	shown := make([]shownTelling, 0, len(tellings))
+func (e *env) tellingTable(tellings []app.Telling, at time.Time) {
 	var rows [][]string
 	for _, t := range tellings {
-		s := shownTelling{
-			t.Item.ID, string(t.Item.Kind), t.Item.Subject, t.Item.NotAfter,
-			t.Alert.Rule, alert.FormatThreshold(t.Alert.Threshold), t.Channel, t.Recipient,
-		}
-		shown = append(shown, s)
-		rows = append(rows, []string{alert.FormatLeft(s.NotAfter, at), s.Kind, s.Subject, s.Rule, s.Threshold, s.Channel, s.Recipient})
+		rows = append(rows, []string{alert.FormatLeft(t.NotAfter, at), string(t.Kind), t.Subject, t.Rule, t.Threshold, t.Channel, t.Recipient})
 	}
-	return e.print(shown, func() {
-		e.table("nothing would be sent at "+stamp(at), []string{"ENDS", "KIND", "SUBJECT", "RULE", "AT", "CHANNEL", "RECIPIENT"}, rows)
-	})
+	e.table("nothing would be sent at "+stamp(at), []string{"ENDS", "KIND", "SUBJECT", "RULE", "AT", "CHANNEL", "RECIPIENT"}, rows)
 }
 
 func count(n int) string { return strconv.Itoa(n) }

@@ -165,12 +165,6 @@ func scannerOptions(cfg *config.Config, s *store.Store, now func() time.Time) sc
 	}
 }
 
-// NewScanner returns a scanner by the rules of a configuration, for a command
-// that scans once.
-func NewScanner(cfg *config.Config, s *store.Store, now func() time.Time) (*scanner.Scanner, error) {
-	return scanner.New(scannerOptions(cfg, s, now))
-}
-
 func (a *App) buildEnforcer(ctx context.Context) (err error) {
 	a.enforcer, err = enforcer.New(enforcer.Options{Now: a.clock.now, Logger: a.log, Metrics: enforcer.Metrics{
 		Handshake: a.metrics.Handshake,

@@ -72,16 +72,6 @@ func setup(cfg *config.Config, now func() time.Time) (notifier.Setup, error) {
 	return s, nil
 }
 
-// NewChannel returns the channel that a configuration calls by that name.
-func NewChannel(cfg *config.Config, name string, now func() time.Time) (notifier.Channel, []string, bool, error) {
-	c, ok := channelNamed(cfg, name)
-	if !ok {
-		return nil, nil, false, nil
-	}
-	channel, err := newChannel(cfg, c, now)
-	return channel, recipients(c), true, err
-}
-
 func newChannel(cfg *config.Config, c config.Channel, now func() time.Time) (notifier.Channel, error) {
 	switch c.Type {
 	case config.TypeEmail:

@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/hostname", "templates"},
 
 	"internal/store":           inner,
-	"internal/store/storetest": append([]string{"internal/certtest", "notifier", "scanner"}, inner...),
+	"internal/store/storetest": append([]string{"internal/certtest", "internal/store", "notifier", "scanner"}, inner...),
 	"internal/api":             append([]string{"templates"}, inner...),
 	"internal/dashboard":       append([]string{"templates"}, inner...),
 	"internal/config":          {"internal/alert", "internal/fault", "internal/hostname"},

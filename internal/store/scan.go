@@ -14,6 +14,8 @@ import (
 const (
 	dueItems  = `WHERE i.watch = 'active' AND i.trust = 'trusted' AND i.next_due_at IS NOT NULL AND i.next_due_at <= ?`
 	ripeItems = `WHERE i.watch = 'pending' AND i.trust = 'trusted' AND i.not_before <= ?`
+	// endingItems adds to what is due what ends before an instant.
+	endingItems = `WHERE i.watch = 'active' AND i.trust = 'trusted' AND (i.next_due_at <= ? OR i.not_after <= ?)`
 	// staying leaves out what a scan finds superseded by a ripe item.
 	staying = ` AND NOT EXISTS (SELECT 1 FROM successions s JOIN items n ON n.id = s.new_item_id
 		WHERE s.old_item_id = i.id AND n.watch = 'pending' AND n.trust = 'trusted' AND n.not_before <= ?)`
@@ -84,12 +86,13 @@ func (s *Store) moveNow(ctx context.Context, t *tx, item alert.Item) error {
 	return s.takeOver(ctx, t, item.ID, system)
 }
 
-// Preview returns what Scan would hand to decide at the given time, and
-// changes nothing.
-func (s *Store) Preview(ctx context.Context, at time.Time) ([]alert.Candidate, error) {
+// Preview returns what Scan would hand to decide at the given time, and what
+// is watched and ends within the given span of it, however it is scheduled: a
+// rule that is not in force yet may be about it. It changes nothing.
+func (s *Store) Preview(ctx context.Context, at time.Time, within time.Duration) ([]alert.Candidate, error) {
 	var candidates []alert.Candidate
 	err := s.read(ctx, "previewing a scan", func(t *tx) error {
-		items, err := t.items(ctx, dueItems+staying, at.UnixMilli(), at.UnixMilli())
+		items, err := t.items(ctx, endingItems+staying, at.UnixMilli(), at.Add(within).UnixMilli(), at.UnixMilli())
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ var scanTests = map[string]func(*world){
 		}{{-time.Second, false}, {0, true}, {time.Second, true}} {
 			due, err := w.HasDue(w.ctx(), next.Add(row.at))
 			w.ok(err)
-			preview, err := w.Preview(w.ctx(), next.Add(row.at))
+			preview, err := w.Preview(w.ctx(), next.Add(row.at), 0)
 			w.ok(err)
 			if due != row.due || (len(preview) == 1) != row.due {
 				w.Errorf("at %v: due %t, preview %d, want %t", row.at, due, len(preview), row.due)
@@ -160,7 +160,7 @@ var scanTests = map[string]func(*world){
 		}{{from.Add(-time.Second), 0}, {from, 1}} {
 			due, err := w.HasDue(w.ctx(), row.at)
 			w.ok(err)
-			preview, err := w.Preview(w.ctx(), row.at)
+			preview, err := w.Preview(w.ctx(), row.at, 0)
 			w.ok(err)
 			w.now = row.at
 			got := w.scan(w.tell("mail"))
@@ -183,7 +183,7 @@ var scanTests = map[string]func(*world){
 			at   time.Duration
 			want string
 		}{{0, old.ID}, {alert.Day, item.ID}} {
-			preview, err := w.Preview(w.ctx(), w.now.Add(row.at))
+			preview, err := w.Preview(w.ctx(), w.now.Add(row.at), 0)
 			w.ok(err)
 			if len(preview) != 1 || preview[0].Item.ID != row.want {
 				w.Errorf("in %v: %+v", row.at, preview)
