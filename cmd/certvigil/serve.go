@@ -57,7 +57,7 @@ func serve(ctx context.Context, o app.Options, hangups <-chan os.Signal) error {
 	for {
 		select {
 		case <-hangups:
-			a.Reload(ctx) // it logs what came of it and keeps the old configuration when it cannot
+			_ = a.Reload(ctx) // it logs what came of it and keeps the old configuration when it cannot
 		case <-ctx.Done():
 			return a.Stop()
 		case err := <-a.Failed():

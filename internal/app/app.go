@@ -138,7 +138,7 @@ func OpenStore(ctx context.Context, c config.Storage, now func() time.Time) (*st
 	return store.Open(ctx, store.Options{DSN: c.DSN, KeyFile: c.KeyFile, Now: now})
 }
 
-func (a *App) buildNotifier(ctx context.Context) error {
+func (a *App) buildNotifier(context.Context) error {
 	a.metrics = metrics.New(metrics.Options{Version: Version(), Collect: a.collect})
 	s, err := setup(a.cfg, a.o.Now)
 	if err != nil {

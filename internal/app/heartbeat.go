@@ -42,15 +42,16 @@ func (a *App) heartbeat(ctx context.Context, r scanner.Result) {
 	})
 }
 
+// heartbeatClient bounds what a ping may take.
+var heartbeatClient = &http.Client{Timeout: 15 * time.Second}
+
 // ping makes one GET. Its error does not bear the URL, which is a secret.
 func ping(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return errHeartbeatURL
 	}
-	answer, err := http.DefaultClient.Do(req)
+	answer, err := heartbeatClient.Do(req)
 	if err != nil {
 		return cause(err)
 	}

@@ -117,7 +117,7 @@ func (s *story) certvigil(ctx context.Context, args ...string) (string, error) {
 	args = append(args, "-c", s.path("config.toml"))
 	s.command(append([]string{s.binary}, args...)...)
 	var stderr strings.Builder
-	cmd := exec.CommandContext(ctx, s.binary, args...) //nolint:gosec // our own executable
+	cmd := exec.CommandContext(ctx, s.binary, args...)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -40,10 +40,14 @@ type invariant struct{ says, query string }
 
 var invariants = []invariant{
 	{"a delivery tells of nothing", `SELECT id FROM deliveries WHERE NOT EXISTS (SELECT 1 FROM delivery_alerts WHERE delivery_id = deliveries.id)`},
-	{"a delivery is settled without a time, or has one without being settled",
-		`SELECT id FROM deliveries WHERE (state IN ('sent', 'dead', 'cancelled')) <> (settled_at IS NOT NULL)`},
-	{"a delivery is being sent by nobody, or held without being sent",
-		`SELECT id FROM deliveries WHERE (state = 'sending') <> (lease_owner IS NOT NULL AND lease_until IS NOT NULL)`},
+	{
+		"a delivery is settled without a time, or has one without being settled",
+		`SELECT id FROM deliveries WHERE (state IN ('sent', 'dead', 'cancelled')) <> (settled_at IS NOT NULL)`,
+	},
+	{
+		"a delivery is being sent by nobody, or held without being sent",
+		`SELECT id FROM deliveries WHERE (state = 'sending') <> (lease_owner IS NOT NULL AND lease_until IS NOT NULL)`,
+	},
 	{"an alert of an item names another subject", `SELECT id FROM alerts WHERE item_id IS NOT NULL AND subject <> item_id`},
 	{"an alert speaks of an epoch to come", `SELECT a.id FROM alerts a JOIN items i ON i.id = a.item_id WHERE a.epoch > i.epoch`},
 	{"an active item has no epoch", `SELECT id FROM items WHERE watch = 'active' AND epoch < 1`},
