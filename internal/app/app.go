@@ -33,6 +33,9 @@ var (
 	_ inventory.Store   = (*store.Store)(nil)
 )
 
+// parts is how many parts may fail at once, each without having to wait.
+const parts = 8
+
 // stopTimeout is how long a graceful stop may take.
 const stopTimeout = 9 * time.Second
 
@@ -86,7 +89,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &App{o: o, log: o.Logger, clock: &floorClock{wall: o.Now}, failed: make(chan error, 4)}
+	a := &App{o: o, log: o.Logger, clock: &floorClock{wall: o.Now}, failed: make(chan error, parts)}
 	a.run, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.build(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
@@ -215,9 +218,6 @@ func (a *App) buildAdmin(context.Context) error {
 // Stop, also beyond the context that New was given.
 func (a *App) Start() error {
 	if err := a.listen(); err != nil {
-		return errors.Join(err, a.Stop())
-	}
-	if err := a.scanner.SetRules(a.run, Rules(a.cfg)); err != nil {
 		return errors.Join(err, a.Stop())
 	}
 	a.goRun("notifier", a.notifier.Run)
