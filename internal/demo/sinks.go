@@ -60,11 +60,19 @@ func startSMTP() (*sink, error) {
 // A mailbox accepts every mail of a session and hands it to its sink.
 type mailbox struct{ sink *sink }
 
+// Mail takes any sender.
 func (mailbox) Mail(string, *smtp.MailOptions) error { return nil }
-func (mailbox) Rcpt(string, *smtp.RcptOptions) error { return nil }
-func (mailbox) Reset()                               {}
-func (mailbox) Logout() error                        { return nil }
 
+// Rcpt takes any recipient.
+func (mailbox) Rcpt(string, *smtp.RcptOptions) error { return nil }
+
+// Reset has nothing to forget.
+func (mailbox) Reset() {}
+
+// Logout has nothing to end.
+func (mailbox) Logout() error { return nil }
+
+// Data hands the mail to the sink.
 func (b mailbox) Data(r io.Reader) error {
 	body, err := io.ReadAll(r)
 	if err != nil {
