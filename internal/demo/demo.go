@@ -78,7 +78,7 @@ var steps = []struct {
 	{"With a certificate of the CA, the application answers", (*story).admitted},
 	{"A CA with 20 days left and a client certificate with 10 are stored", (*story).storeExpiring},
 	{"The daemon has scanned them: the mail, as received", (*story).readMail},
-	{"The Slack message, as received", (*story).readSlack},
+	{"The Slack message, as it reads", (*story).readSlack},
 	{"The webhook's JSON, as received", (*story).readWebhook},
 	{"A second scan tells nobody anything twice", (*story).scanAgain},
 	{"The partner's new CA is not known yet", (*story).notYetKnown},
@@ -216,11 +216,11 @@ func (s *story) readMail(ctx context.Context) error {
 }
 
 func (s *story) readSlack(ctx context.Context) error {
-	return s.untilTold(ctx, s.slack, "the Slack message", indented)
+	return s.untilTold(ctx, s.slack, "the Slack message", readableSlack)
 }
 
 func (s *story) readWebhook(ctx context.Context) error {
-	return s.untilTold(ctx, s.web, "the webhook", func(raw []byte) (string, error) { return indented(raw) })
+	return s.untilTold(ctx, s.web, "the webhook", indented)
 }
 
 // untilTold shows messages until both certificates were told of.

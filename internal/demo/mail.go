@@ -62,6 +62,29 @@ func decode(encoding string, r io.Reader) (string, error) {
 	return strings.ReplaceAll(string(text), "\r\n", "\n"), err
 }
 
+// readableSlack returns what Slack shows of a message (Block Kit).
+func readableSlack(raw []byte) (string, error) {
+	type text struct{ Text string }
+	var m struct {
+		Blocks []struct {
+			Text     text
+			Elements []text
+		}
+	}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return "", fmt.Errorf("reading the Slack message: %w", err)
+	}
+	var shown []string
+	for _, b := range m.Blocks {
+		for _, t := range append([]text{b.Text}, b.Elements...) {
+			if t.Text != "" {
+				shown = append(shown, t.Text)
+			}
+		}
+	}
+	return strings.Join(shown, "\n\n"), nil
+}
+
 // indented returns JSON as it was received, with line breaks.
 func indented(raw []byte) (string, error) {
 	var b bytes.Buffer
