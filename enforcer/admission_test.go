@@ -172,6 +172,12 @@ func TestAdmission_wildcard(t *testing.T) {
 	certs := map[string]*tls.Certificate{
 		"a": g.james(), "b": leaf(g.other, certtest.Client()), "c": leaf(third, certtest.Client()),
 	}
+	one := g.client(certs["a"], http2, func(t *http.Transport) { t.TLSClientConfig.ServerName = "x.wild.example.com" })
+	for host, want := range map[string]int{"a": 200, "b": 403, "c": 403} {
+		for range 2 { // with what the others left behind on the same connection
+			wantStatus(t, get(t, one, "https://x.wild.example.com/", "Host", host+".wild.example.com"), want)
+		}
+	}
 	for owner, pair := range certs {
 		for _, host := range []string{"a", "b", "c"} {
 			want := http.StatusForbidden

@@ -30,7 +30,7 @@ var spoofs = []string{
 	"cf-cert-verified", "Cf_Cert_Verified", "Client-Cert", "client_cert", "Client-Cert-Chain", "X-SSL-Client-Cert", "X_SSL_Client_Verify",
 	"X-Client-Cert", "X-Client-Certificate", "X-Forwarded-Client-Cert", "X_Forwarded_Client_Cert", "X-Forwarded-Tls-Client-Cert",
 	"X-Forwarded-Tls-Client-Cert-Info", "X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Leaf",
-	"X_Forwarded_For", "X-Real-Ip", "Forwarded", "Content_Length", "Transfer_Encoding",
+	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X_Forwarded_For", "X-Real-Ip", "Forwarded", "Content_Length", "Transfer_Encoding",
 }
 
 // raw sends a request as it is spelled and returns what the origin saw.

@@ -227,6 +227,9 @@ func TestInFlight_streams(t *testing.T) {
 				spared := open(t, g.client(leaf(g.ca), mode), path)
 				start := time.Now()
 				g.revoke(cert.Fingerprint(pair.Leaf))
+				if !strings.Contains(g.log.String(), `msg="request cut off"`) {
+					t.Error("not cut off when Apply returns")
+				}
 				if _, err := io.Copy(io.Discard, doomed.Body); err == nil {
 					t.Error("the stream ended as if complete")
 				}
@@ -234,9 +237,6 @@ func TestInFlight_streams(t *testing.T) {
 					t.Errorf("cut off after %v", took)
 				}
 				alive(t, spared)
-				if !strings.Contains(g.log.String(), `msg="request cut off"`) {
-					t.Error("nothing is logged")
-				}
 			})
 		}
 	}
@@ -257,6 +257,32 @@ func TestInFlight_waiting(t *testing.T) {
 	wantStatus(t, a, 403)
 	if id := a.Header.Get("X-Request-Id"); !strings.Contains(g.log.String(), "request_id="+id) {
 		t.Error("the request id is not in the log")
+	}
+}
+
+// TestInFlight_clientLeaves: that is nobody's failure.
+func TestInFlight_clientLeaves(t *testing.T) {
+	t.Parallel()
+	g := newStreamGuard(t)
+	ctx, leave := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+orders+"/silent", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := g.client(g.james())
+	done := make(chan error, 1)
+	go func() {
+		_, err := client.Do(req)
+		done <- err
+	}()
+	eventually(t, "the request is in flight", func() bool { return g.Flights() == 1 })
+	leave()
+	if err := <-done; err == nil {
+		t.Error("an answer after all")
+	}
+	eventually(t, "the request has ended", func() bool { return g.Flights() == 0 })
+	if strings.Contains(g.log.String(), "origin failed") {
+		t.Error("the origin is blamed")
 	}
 }
 
