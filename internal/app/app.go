@@ -36,8 +36,9 @@ var (
 // parts is how many parts may fail at once, each without having to wait.
 const parts = 8
 
-// stopTimeout is how long a graceful stop may take.
-const stopTimeout = 9 * time.Second
+// stopTimeout is how long requests in flight may take when stopping: it leaves
+// time to close everything within 10 seconds.
+const stopTimeout = 8 * time.Second
 
 // Options are what a daemon needs. ConfigPath and Getenv are required.
 type Options struct {
