@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/certvigil/certvigil/internal/alert"
@@ -33,7 +35,7 @@ was told in its place, or everybody had been told already.`,
 				var rows [][]string
 				for i, a := range alerts {
 					shown[i] = shownAlert{a, alert.FormatThreshold(a.Threshold)}
-					rows = append(rows, []string{short(a.ID), stamp(a.CreatedAt), string(a.Event), a.Rule, shown[i].Threshold, covered(a), a.Subject})
+					rows = append(rows, []string{short(a.ID), stamp(a.CreatedAt), string(a.Event), a.Rule, shown[i].Threshold, covered(a), about(cmd.Context(), s, a)})
 				}
 				return e.print(shown, func() {
 					e.table("there was nothing to tell yet", []string{"ALERT", "WHEN", "EVENT", "RULE", "AT", "SENT", "SUBJECT"}, rows)
@@ -43,6 +45,14 @@ was told in its place, or everybody had been told already.`,
 	}
 	cmd.Flags().IntVar(&limit, "limit", 100, "at most `N` alerts")
 	return e.withJSON(cmd)
+}
+
+// about names what an alert is about, as people know it.
+func about(ctx context.Context, s *store.Store, a alert.Alert) string {
+	if item, err := s.Item(ctx, a.ItemID); err == nil {
+		return item.Subject
+	}
+	return a.Subject
 }
 
 func covered(a alert.Alert) string {
