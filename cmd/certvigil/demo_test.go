@@ -76,3 +76,39 @@ func TestDemo_ExitCode(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
 }
+
+func TestDemo_RunsUntilInterrupted(t *testing.T) {
+	t.Parallel()
+	tmp := t.TempDir()
+	cmd := exec.Command(binary(t), "demo") //nolint:gosec // our own program
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended by itself when all is well
+	out := newJournal()
+	read := make(chan struct{})
+	go func() {
+		out.read(stdout)
+		close(read)
+	}()
+	out.await(t, "Press Ctrl-C")
+	folder := filepath.Dir(strings.TrimSpace(strings.SplitAfter(out.await(t, "Its log: "), "Its log: ")[1]))
+	if _, err := os.Stat(filepath.Join(folder, "config.toml")); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	<-read
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("interrupted, the demo ends with %v", err)
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) != 0 {
+		t.Errorf("the demo left %v behind (%v)", left, err)
+	}
+}

@@ -283,3 +283,37 @@ func TestLive_FilesArePrivate(t *testing.T) {
 		}
 	}
 }
+
+// What watches the daemon finds it healthy, ready and counted.
+func TestLive_Probes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.configure(s.application("orders", guarded))
+	ca := certtest.NewCA()
+	s.command("ca", "add", "--hostname", guarded, s.write("ca.pem", ca.PEM()))
+	p := s.start()
+	s.client(p, ca.Issue(certtest.Client()), true, nil).status(t, guarded)
+	s.client(p, nil, true, nil).status(t, guarded)
+	p.log.await(t, "msg=scanned")
+	for path, wants := range map[string][]string{
+		"/healthz": {""},
+		"/readyz":  {""},
+		"/metrics": {`certvigil_items{kind="ca",watch="active"} 1`, "certvigil_build_info{", `application="orders"`},
+	} {
+		answer, err := http.Get("http://" + p.admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := read(t, answer.Body)
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", path, answer.StatusCode)
+		}
+		for _, want := range wants {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s does not say %q:\n%s", path, want, body)
+			}
+		}
+	}
+	p.terminate()
+}
