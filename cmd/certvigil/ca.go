@@ -86,7 +86,7 @@ func newCAList(e *env) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&proposed, "proposed", false, "list the renewals that wait for `ca confirm`")
+	cmd.Flags().BoolVar(&proposed, "proposed", false, "list the renewals that wait to be confirmed")
 	return e.withJSON(cmd)
 }
 

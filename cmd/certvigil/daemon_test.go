@@ -119,7 +119,7 @@ func (s *site) command(args ...string) string {
 }
 
 func (s *site) try(args ...string) (string, error) {
-	cmd := exec.Command(binary(s.t), append(args, "-c", s.path("config.toml"))...) //nolint:gosec // our own program
+	cmd := exec.Command(binary(s.t), append(args, "-c", s.path("config.toml"))...)
 	cmd.Dir = s.dir
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -156,7 +156,7 @@ func (s *site) start(env ...string) *process {
 // launch starts a daemon without waiting for anything.
 func (s *site) launch(env ...string) *process {
 	s.t.Helper()
-	cmd := exec.Command(binary(s.t), "serve", "-c", s.path("config.toml")) //nolint:gosec // our own program
+	cmd := exec.Command(binary(s.t), "serve", "-c", s.path("config.toml"))
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), env...)
 	stderr, err := cmd.StderrPipe()

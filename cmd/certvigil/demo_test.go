@@ -17,7 +17,7 @@ func TestDemo_Exit(t *testing.T) {
 	t.Parallel()
 	begun := time.Now()
 	tmp := t.TempDir()
-	cmd := exec.Command(binary(t), "demo", "--exit") //nolint:gosec // our own program
+	cmd := exec.Command(binary(t), "demo", "--exit")
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -55,7 +55,7 @@ func TestDemo_FailsWithAStep(t *testing.T) {
 			t.Parallel()
 			script := filepath.Join(t.TempDir(), "certvigil")
 			text := fmt.Sprintf("#!/bin/sh\n%s\nexec %s \"$@\"\n", tt.sabotage, binary(t))
-			if err := os.WriteFile(script, []byte(text), 0o700); err != nil { //nolint:gosec // it is to be run
+			if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer
@@ -69,7 +69,7 @@ func TestDemo_FailsWithAStep(t *testing.T) {
 
 func TestDemo_ExitCode(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command(binary(t), "demo", "--exit") //nolint:gosec // our own program
+	cmd := exec.Command(binary(t), "demo", "--exit")
 	cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Join(t.TempDir(), "missing"))
 	out, err := cmd.CombinedOutput()
 	if code := exitCode(err); code != 1 || !strings.Contains(string(out), "error: making a folder for the demo") {
@@ -80,7 +80,7 @@ func TestDemo_ExitCode(t *testing.T) {
 func TestDemo_RunsUntilInterrupted(t *testing.T) {
 	t.Parallel()
 	tmp := t.TempDir()
-	cmd := exec.Command(binary(t), "demo") //nolint:gosec // our own program
+	cmd := exec.Command(binary(t), "demo")
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -28,16 +28,16 @@ func newTokenCreate(e *env) *cobra.Command {
 		Use:   "create",
 		Short: "Make a token; its secret is shown once",
 		Example: `  certvigil token create --name pipeline --scope renew --expires 90d
-  certvigil token create --name partner-ca --scope renew --item 3f1c9a   # for this item alone, also with a new key
+  certvigil token create --name partner-ca --scope renew --item 3f1c9a   # for this item's next renewal
   TOKEN=$(certvigil token create --name admin --scope write --json | jq -r .token)`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withStore(cmd.Context(), func(s *store.Store) error { return e.createToken(cmd, s, r) })
 		},
 	}
-	cmd.Flags().StringVar(&r.name, "name", "", "what it is for")
+	cmd.Flags().StringVar(&r.name, "name", "", "`NAME` that says what it is for")
 	cmd.Flags().StringSliceVar(&r.scopes, "scope", nil, "`SCOPE`: read, write (everything) or renew; repeatable")
-	cmd.Flags().StringVar(&r.item, "item", "", "bind a renew token to this `ITEM`")
+	cmd.Flags().StringVar(&r.item, "item", "", "bind a renew token to this `ITEM`, for one renewal, also with a new key")
 	cmd.Flags().StringVar(&r.expires, "expires", "", "`SPAN` it lives, e.g. 90d (default: until it is revoked)")
 	return e.withJSON(cmd)
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"bytes"
 	"crypto/tls"
 	"database/sql"
@@ -131,7 +132,9 @@ func (h *house) status() int {
 	address := strings.Fields(rest)[0]
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: h.server.Pool(), MinVersion: tls.VersionTLS12}, DisableKeepAlives: true,
-		Dial: func(network, _ string) (net.Conn, error) { return net.Dial(network, address) },
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
 	}
 	answer, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Get("https://" + orders + "/")
 	if err != nil {

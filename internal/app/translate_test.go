@@ -111,7 +111,7 @@ func TestChannelHash(t *testing.T) {
 		return h
 	}
 	base := config.Channel{Name: "c", Type: "t", Password: "1", WebhookURL: "2", Token: "3", URL: "4", Secret: "5", SMTP: "6", To: []string{"7"}}
-	if hash(base, "") != hash(base, "") {
+	if first, again := hash(base, ""), hash(base, ""); first != again {
 		t.Fatal("the hash is not the same twice")
 	}
 	seen := map[string]string{hash(base, ""): "the original"}
