@@ -178,6 +178,7 @@ type renewal struct {
 	Proposal *struct {
 		Fingerprint string `json:"fingerprint"`
 	} `json:"proposal"`
+	Next string `json:"next"`
 }
 
 func taken(t *testing.T, w *httptest.ResponseRecorder, status int) renewal {

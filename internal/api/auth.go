@@ -51,7 +51,11 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, scope string)
 func bearer(r *http.Request) (string, error) {
 	headers := r.Header.Values("Authorization")
 	hint := `send one header "Authorization: Bearer TOKEN"`
-	if len(headers) != 1 {
+	switch len(headers) {
+	case 0:
+		return "", fault.New(fault.Unauthorized, "token", "the request bears no token").WithHint("%s", hint)
+	case 1:
+	default:
 		return "", fault.New(fault.Unauthorized, "token", "the request has %d Authorization headers, not one", len(headers)).WithHint("%s", hint)
 	}
 	scheme, secret, _ := strings.Cut(headers[0], " ")

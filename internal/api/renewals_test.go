@@ -99,6 +99,8 @@ func TestRenewals_CAWithAnotherKey(t *testing.T) {
 			got := taken(t, b.do(t, call{token: token, body: stranger.PEM()}), tt.status)
 			if proposed := tt.status == http.StatusAccepted; (got.Proposal != nil) != proposed || (got.Status == "proposed") != proposed {
 				t.Errorf("answer %+v", got)
+			} else if proposed && !strings.HasSuffix(got.Next, "certvigil ca confirm --fingerprint "+got.Proposal.Fingerprint) {
+				t.Errorf("a proposal says what is next as %q", got.Next)
 			}
 			now, err := b.store.Bundle(t.Context(), "partner")
 			if err != nil {

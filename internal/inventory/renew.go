@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/certvigil/certvigil/internal/alert"
@@ -41,6 +42,7 @@ type Renewal struct {
 	Replaces alert.Item  `json:"replaces"`
 	Bundles  []Bundle    `json:"bundles,omitempty"` // what is served now, for a CA
 	Proposal *Proposal   `json:"proposal,omitempty"`
+	Next     string      `json:"next,omitempty"` // what is left for somebody to do
 }
 
 // Renew puts a certificate in the place of a CA's or client's. It adds no
@@ -63,7 +65,10 @@ func (s *Service) Renew(ctx context.Context, r RenewRequest) (Renewal, error) {
 	}
 	if old.Kind == alert.KindCA && !mayAnchor(current, fresh, old, r.Authority) {
 		p, err := s.store.Propose(ctx, old.ID, fresh, r.Actor)
-		return Renewal{Status: StatusProposed, Replaces: old, Proposal: &p}, err
+		return Renewal{
+			Status: StatusProposed, Replaces: old, Proposal: &p,
+			Next: "an administrator compares the fingerprint with the CA's owner, then: certvigil ca confirm --fingerprint " + p.Fingerprint,
+		}, err
 	}
 	return s.replace(ctx, old, fresh, Replacement{Source: s.uploadSource(r.Reference), Actor: r.Actor, Action: "item.renew"})
 }
@@ -132,9 +137,23 @@ func (s *Service) renewedBefore(ctx context.Context, fresh *x509.Certificate, r 
 	if r.Authority.ItemID != "" && r.Authority.ItemID != old.ID {
 		return Renewal{}, false, otherItem()
 	}
+	if meant, err := s.meant(ctx, r.ItemRef, old, known); err != nil || !meant {
+		return Renewal{}, false, err
+	}
 	done, err := s.renewal(ctx, known, old)
 	done.Repeated = true
 	return done, true, err
+}
+
+// meant reports whether ref, if any, names a succession that was made: by its
+// old item, its new one, or their bundle. A request that names another item is
+// not a repetition, and is judged by itself.
+func (s *Service) meant(ctx context.Context, ref string, old, known alert.Item) (bool, error) {
+	if ref == "" {
+		return true, nil
+	}
+	items, err := s.named(ctx, ref)
+	return slices.ContainsFunc(items, func(it alert.Item) bool { return it.ID == old.ID || it.ID == known.ID }), err
 }
 
 // checkRenewal holds the rules of succession. Every branch refuses.
@@ -223,5 +242,5 @@ func (s *Service) renewal(ctx context.Context, item, old alert.Item) (Renewal, e
 }
 
 func otherItem() error {
-	return fault.New(fault.Forbidden, "other_item", "the token is bound to another item").WithHint("use a token made for this item, or an unbound one")
+	return fault.New(fault.Forbidden, "other_item", "the token is bound to another item").WithHint("use a token made for this item, or an unbound one; a bound token is good for one renewal, since the new certificate is an item of its own")
 }

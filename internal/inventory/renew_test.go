@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"context"
+	"crypto/x509"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -246,7 +247,34 @@ func TestRenewRepeated(t *testing.T) {
 			if b.generation(t) != before {
 				t.Error("the repetition changed trust")
 			}
+			for _, ref := range []string{first.Item.ID, first.Replaces.ID, "ca"} {
+				r.ItemRef = ref
+				if again, err := b.Renew(t.Context(), r); err != nil || !again.Repeated {
+					t.Errorf("Renew again of %s: %+v, %v; want the first answer", ref, again, err)
+				}
+			}
 		})
+	}
+}
+
+// A certificate that took one item's place is no answer to who names another.
+func TestRenewRepeatedForAnotherItem(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ca := certtest.NewCA(certtest.CommonName("CA"))
+	b.addCA(t, "ca", ca)
+	old := ca.Issue(certtest.CommonName("device"), certtest.Client(), until(10*alert.Day))
+	b.addClient(t, old)
+	other := b.addClient(t, ca.Issue(certtest.CommonName("other"), certtest.Client(), until(10*alert.Day)))
+	r := inventory.RenewRequest{Data: old.Renew(until(90 * alert.Day)).PEM(), Actor: actor}
+	if _, err := b.Renew(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	for ref, rule := range map[string]string{"nothing": "item", other.ID: "subject_differs"} {
+		r.ItemRef = ref
+		if done, err := b.Renew(t.Context(), r); fault.Rule(err) != rule {
+			t.Errorf("Renew of %s by what renewed another: %+v, %v; want the rule %s", ref, done, err, rule)
+		}
 	}
 }
 
@@ -291,6 +319,36 @@ func TestRevokedHasNoSuccessor(t *testing.T) {
 	_, err := b.Renew(t.Context(), inventory.RenewRequest{Data: ca.Issue(who, certtest.Client(), until(90*alert.Day)).PEM(), ItemRef: item.ID, Actor: actor})
 	if fault.Rule(err) != "not_trusted" {
 		t.Errorf("Renew of a revoked certificate: %v, want the rule not_trusted", err)
+	}
+}
+
+// What may be watched as either kind is remarked when it can only be the other.
+func TestRemarks(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ca := certtest.NewCA(certtest.CommonName("CA"))
+	client, server := ca.Issue(certtest.Client()), ca.Issue(certtest.Server("a.example.com"))
+	any := ca.Issue(certtest.Usage(x509.ExtKeyUsageAny))
+	for _, tc := range []struct {
+		name string
+		kind alert.Kind
+		data []byte
+		want int
+	}{
+		{"a client as a client", alert.KindClient, client.PEM(), 0},
+		{"a server as a client", alert.KindClient, server.PEM(), 1},
+		{"a client as a server", alert.KindServer, client.PEM(), 1},
+		{"a server as a server", alert.KindServer, server.PEM(), 0},
+		{"any usage", alert.KindClient, any.PEM(), 0},
+		{"no usage", alert.KindServer, ca.Issue(certtest.Usage()).PEM(), 0},
+		{"what is refused anyway", alert.KindClient, []byte("noise"), 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if got := b.Remarks(tc.kind, tc.data); len(got) != tc.want {
+				t.Errorf("Remarks = %q, want %d", got, tc.want)
+			}
+		})
 	}
 }
 

@@ -83,6 +83,24 @@ func (s *Service) AddCertificate(ctx context.Context, kind alert.Kind, u Upload)
 	})
 }
 
+// Remarks tells what AddCertificate accepts in silence and is probably not
+// meant: that the certificate's usages are not those of its kind. Data that
+// AddCertificate refuses has no remarks.
+func (s *Service) Remarks(kind alert.Kind, data []byte) []string {
+	leaf, _, err := cert.ParseLeaf(data, s.now())
+	if err != nil || len(leaf.ExtKeyUsage) == 0 || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		return nil
+	}
+	clients, servers := slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth), slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	switch {
+	case kind == alert.KindClient && !clients:
+		return []string{"its extended key usages are not those of a client, which the listener refuses; a server's certificate is added with --kind server"}
+	case kind == alert.KindServer && !servers:
+		return []string{"its extended key usages are not those of a server; a client's certificate is added with --kind client"}
+	}
+	return nil
+}
+
 // RemoveCA removes a bundle by id or name: its CAs vouch for nobody from then
 // on, unless another bundle holds them too.
 func (s *Service) RemoveCA(ctx context.Context, ref string, actor Actor) (Bundle, error) {
