@@ -45,8 +45,14 @@ same name adds hostnames only.`,
 	}
 	cmd.Flags().StringVar(&u.Name, "name", "", "`NAME` of the bundle (default: the certificate's common name)")
 	cmd.Flags().StringArrayVar(&u.Hostnames, "hostname", nil, "`HOST` whose clients it vouches for, exact or *.example.com; repeatable")
-	cmd.Flags().StringToStringVar(&u.Labels, "label", nil, "`KEY=VALUE` that alert rules can match; repeatable")
+	labelFlag(cmd, &u.Labels)
 	return e.withJSON(cmd)
+}
+
+// labelFlag gives a command the flag --label.
+func labelFlag(cmd *cobra.Command, labels *map[string]string) {
+	cmd.Flags().StringToStringVar(labels, "label", nil, "`KEY=VALUE` that alert rules can match; repeatable")
+	cmd.Flags().Lookup("label").DefValue = "" // none, which the library shows as []
 }
 
 func (e *env) addedBundle(b inventory.Bundle, created bool) {

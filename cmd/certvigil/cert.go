@@ -46,6 +46,7 @@ func newCertAdd(e *env) *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("adding %s: %w", args[0], err)
 				}
+				e.warn(s.Remarks(alert.Kind(kind), u.Data))
 				return e.print(item, func() {
 					if created {
 						e.printf("added\n")
@@ -58,7 +59,7 @@ func newCertAdd(e *env) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&kind, "kind", string(alert.KindClient), "`KIND`: client or server")
-	cmd.Flags().StringToStringVar(&u.Labels, "label", nil, "`KEY=VALUE` that alert rules can match; repeatable")
+	labelFlag(cmd, &u.Labels)
 	return e.withJSON(cmd)
 }
 
@@ -182,6 +183,7 @@ func newCertRenew(e *env) *cobra.Command {
 subject and alternative names, later end. Alerts for the old one end. A renewed
 CA is live at once beside the old one, which stays trusted until it ends.`,
 		Example: `  certvigil cert renew 3f1c9a ca-2027.pem
+  certvigil cert renew partner ca-2027.pem   # the CA that was added as partner
   certvigil cert renew old-client.pem new-client.pem`,
 		Args: usage(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {

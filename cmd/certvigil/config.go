@@ -27,7 +27,7 @@ line, key and remedy; warnings do not fail the check.`,
 				return err
 			}
 			e.warn(cfg.Warnings)
-			e.printf("%s is in order: %d applications, %d channels, %d alert rules\n", cfg.File, len(cfg.Applications), len(cfg.Channels), len(cfg.Alerts))
+			e.printf("%s is in order (applications: %d, channels: %d, alert rules: %d)\n", cfg.File, len(cfg.Applications), len(cfg.Channels), len(cfg.Alerts))
 			return nil
 		},
 	}

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -80,9 +82,17 @@ func TestChannel(ctx context.Context, cfg *config.Config, name string, now func(
 		})
 		if err != nil {
 			return fault.New(fault.Unavailable, "channel", "sending to %s by channel %q: %w", to, name, err).
-				WithHint("mend what the words above say; alerts would wait until then")
+				WithHint("%s", sendHint(err))
 		}
 		sent(to)
 	}
 	return nil
+}
+
+// sendHint says what to do about a message that could not be sent.
+func sendHint(err error) string {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "the other side's certificate does not verify here: mend it, or add its CA to the system's (SSL_CERT_FILE may name another file); alerts would wait until then"
+	}
+	return "mend what the words above say; alerts would wait until then"
 }
