@@ -8,6 +8,7 @@ import (
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/config"
+	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/metrics"
 	"github.com/certvigil/certvigil/scanner"
 )
@@ -67,15 +68,28 @@ func (a *App) warn(ctx context.Context, cfg *config.Config) {
 			a.log.Warn("nobody would be told of some items: no rule covers them", "kind", kind, "items", n)
 		}
 	}
-	a.warnPolicies(ctx, cfg)
+	bundles, err := a.store.Bundles(ctx)
+	if err != nil || !guards(cfg) {
+		return
+	}
+	a.warnHostnames(bundles, cfg)
+	a.warnPolicies(bundles, cfg)
+}
+
+// warnHostnames names applications and CAs that do not find each other.
+func (a *App) warnHostnames(bundles []inventory.Bundle, cfg *config.Config) {
+	for _, app := range unvouched(cfg.Applications, bundles) {
+		a.log.Warn("an application has no CA: it refuses every client", "application", app.Name, "hostname", app.Hostname)
+	}
+	for _, b := range bundles {
+		for _, h := range strays(b, cfg.Applications) {
+			a.log.Warn("a CA is associated with a host name that no application has", "ca", b.Name, "hostname", h)
+		}
+	}
 }
 
 // warnPolicies names policies that ask for a CA that is not stored.
-func (a *App) warnPolicies(ctx context.Context, cfg *config.Config) {
-	bundles, err := a.store.Bundles(ctx)
-	if err != nil {
-		return
-	}
+func (a *App) warnPolicies(bundles []inventory.Bundle, cfg *config.Config) {
 	var names []string
 	for _, b := range bundles {
 		names = append(names, b.Name)

@@ -242,5 +242,5 @@ func (s *Service) renewal(ctx context.Context, item, old alert.Item) (Renewal, e
 }
 
 func otherItem() error {
-	return fault.New(fault.Forbidden, "other_item", "the token is bound to another item").WithHint("use a token made for this item, or an unbound one; a bound token is good for one renewal, since the new certificate is an item of its own")
+	return fault.New(fault.Forbidden, "other_item", "the token is bound to another item").WithHint("use a token made for this item, or an unbound one; a bound token is good for one renewal: the new certificate is an item of its own")
 }
