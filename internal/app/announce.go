@@ -76,6 +76,23 @@ func (a *App) warn(ctx context.Context, cfg *config.Config) {
 	a.warnPolicies(bundles, cfg)
 }
 
+// recallChannels says which channels failed when the last daemon stopped: they
+// are not tried again before their time, and must not look sound until then.
+// It precedes the notifier, which has the word from its first attempt on.
+func (a *App) recallChannels(ctx context.Context) {
+	for _, c := range a.cfg.Channels {
+		status, err := a.store.Channel(ctx, c.Name)
+		if err != nil {
+			a.log.Warn("recalling whether a channel fails", "channel", c.Name, "error", err)
+			continue
+		}
+		a.metrics.ChannelFailing(c.Name, status.Failing)
+		if status.Failing {
+			a.log.Warn("channel still failing", "channel", c.Name, "error", status.Reason, "retry_at", status.RetryAt, "since", status.Since)
+		}
+	}
+}
+
 // warnHostnames names applications and CAs that do not find each other.
 func (a *App) warnHostnames(bundles []inventory.Bundle, cfg *config.Config) {
 	for _, app := range unvouched(cfg.Applications, bundles) {

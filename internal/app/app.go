@@ -221,6 +221,7 @@ func (a *App) Start() error {
 	if err := a.listen(); err != nil {
 		return errors.Join(err, a.Stop())
 	}
+	a.recallChannels(a.run)
 	a.goRun("notifier", a.notifier.Run)
 	a.goRun("scanner", func(ctx context.Context) error { a.scanner.Run(ctx); return nil })
 	a.goRun("watcher", a.watch)
