@@ -133,6 +133,7 @@ func (s *Scanner) scan(ctx context.Context, wall time.Time, mono time.Duration, 
 	}
 	err := s.inventory.Scan(ctx, wall, func(candidates []alert.Candidate) alert.Plan {
 		plan, _ := NewPlan(s.rules, candidates, wall)
+		plan.Rules = s.key
 		result.Candidates, result.Alerts, result.Deliveries = len(candidates), len(plan.Alerts), len(plan.Deliveries)
 		return plan
 	})

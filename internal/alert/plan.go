@@ -30,6 +30,8 @@ type Plan struct {
 	// Next holds, for every candidate's item id, when it must be looked at
 	// again; the zero time means never (until its rules or its epoch change).
 	Next map[string]time.Time
+	// Rules is the key of the rules that Next is by, as Reschedule is given it.
+	Rules string
 }
 
 // A ToldMark records that a delivery of the plan tells a recipient of an item.

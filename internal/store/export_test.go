@@ -4,6 +4,9 @@ import (
 	"context"
 	"strconv"
 	"testing"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/alert"
 )
 
 // Pragmas returns the settings of the connection that writes.
@@ -50,4 +53,10 @@ func (s *Store) Plan(ctx context.Context, query string, args ...any) (string, er
 		return err
 	})
 	return plan, err
+}
+
+// RescheduleNextBatch goes on with a run that has begun before.
+func (s *Store) RescheduleNextBatch(ctx context.Context, key string, next func(alert.Candidate) time.Time) error {
+	_, _, err := s.rescheduleBatch(ctx, key, "", next)
+	return err
 }

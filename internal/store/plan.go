@@ -35,7 +35,7 @@ func (t *tx) writePlan(ctx context.Context, candidates []alert.Candidate, plan a
 			return err
 		}
 	}
-	return nil
+	return t.scheduledBy(ctx, plan.Rules)
 }
 
 func (t *tx) setNext(ctx context.Context, itemID string, next time.Time) error {

@@ -97,3 +97,28 @@ func TestTwoStores_ScanOnce(t *testing.T) {
 		t.Errorf("%+v, %v", list, err)
 	}
 }
+
+// One that was overtaken between two of its batches must not mix its times
+// into the schedule of the other.
+func TestTwoStores_RescheduleByOneKeyAtATime(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "certvigil.db")
+	daemon, command := openAt(t, store.Options{DSN: path}), openAt(t, store.Options{DSN: path})
+	item := addClient(t, daemon, "client")
+	at := func(days time.Duration) func(alert.Candidate) time.Time {
+		return func(alert.Candidate) time.Time { return start.Add(days * alert.Day) }
+	}
+	if err := command.Reschedule(t.Context(), "command", at(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.RescheduleNextBatch(t.Context(), "daemon", at(2)); err == nil {
+		t.Error("the batch of a run that was overtaken was written")
+	}
+	got, err := daemon.Item(t.Context(), item.ID)
+	if err != nil || !got.NextDueAt.Equal(start.Add(alert.Day)) {
+		t.Errorf("it is due at %v, %v", got.NextDueAt, err)
+	}
+	if err := daemon.Reschedule(t.Context(), "daemon", at(2)); err != nil {
+		t.Errorf("trying again: %v", err)
+	}
+}

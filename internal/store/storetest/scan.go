@@ -241,6 +241,35 @@ var scanTests = map[string]func(*world){
 			w.Errorf("the item is %+v", got)
 		}
 	},
+	"reschedule: a scan by other rules makes the schedule nobody's": func(w *world) {
+		item := w.addClient("client", 20)
+		due := func(alert.Candidate) time.Time { return w.now }
+		w.ok(w.Reschedule(w.ctx(), "daemon", due))
+		w.ok(w.Reschedule(w.ctx(), "command", due))
+		// The daemon asked before the command did, and scans after it.
+		w.scan(func([]alert.Candidate) alert.Plan {
+			return alert.Plan{Next: map[string]time.Time{item.ID: {}}, Rules: "daemon"}
+		})
+		w.ok(w.Reschedule(w.ctx(), "command", due))
+		if due := w.scan(w.tell("mail")); len(due) != 1 {
+			w.Errorf("due is %+v: what the other rules took for nothing is lost", due)
+		}
+	},
+	"reschedule: a scan by the same rules leaves the schedule": func(w *world) {
+		item := w.addClient("client", 20)
+		calls := 0
+		schedule := func() {
+			w.ok(w.Reschedule(w.ctx(), "key", func(alert.Candidate) time.Time { calls++; return w.now }))
+		}
+		schedule()
+		w.scan(func([]alert.Candidate) alert.Plan {
+			return alert.Plan{Next: map[string]time.Time{item.ID: {}}, Rules: "key"}
+		})
+		schedule()
+		if calls != 1 {
+			w.Errorf("it was scheduled %d times", calls)
+		}
+	},
 	"clock: remembers the last scan and the last confirmation": func(w *world) {
 		for name, read := range map[string]func(context.Context) (time.Time, error){"scan": w.LastScan, "clock": w.AcceptedClock} {
 			if at, err := read(w.ctx()); err != nil || !at.IsZero() {
