@@ -37,7 +37,10 @@ type Tell struct {
 // tighter threshold is not told again, whichever rule asks. When several rules
 // ask at once, the tightest threshold is told, on a tie that of the rule
 // listed first. An alert that is left without a recipient is recorded as
-// covered too, so that it does not come up again.
+// covered too, so that it does not come up again. A recipient whom the rules
+// gained meanwhile is told of the tightest threshold reached, though it is on
+// record: an address that was mended must not wait for the next one, since
+// there may be none.
 func Decide(rules []Rule, c alert.Candidate, now time.Time) Decision {
 	if !watched(c.Item) {
 		return Decision{}
@@ -54,7 +57,8 @@ func Decide(rules []Rule, c alert.Candidate, now time.Time) Decision {
 }
 
 // NextDue returns the earliest threshold of any rule that has no alert on
-// record for the item, be it past or ahead; zero when there is none.
+// record for the item, or a recipient who was not told, be it past or ahead;
+// zero when there is none.
 func NextDue(rules []Rule, c alert.Candidate) time.Time {
 	var next time.Time
 	if !watched(c.Item) {
@@ -65,7 +69,7 @@ func NextDue(rules []Rule, c alert.Candidate) time.Time {
 			continue
 		}
 		for _, t := range rules[i].Before {
-			if !recorded(c.Recorded, rules[i].Name, t) {
+			if !rules[i].done(c, t) {
 				next = earliest(next, rules[i].reachedAt(c.Item, t))
 			}
 		}
@@ -97,9 +101,9 @@ func (d *Decision) apply(r *Rule, c alert.Candidate, now time.Time) {
 	tightest, reached := time.Duration(0), false
 	var fresh []time.Duration
 	for _, t := range r.Before {
-		at, known := r.reachedAt(c.Item, t), recorded(c.Recorded, r.Name, t)
+		at := r.reachedAt(c.Item, t)
 		if now.Before(at) {
-			if !known {
+			if !r.done(c, t) {
 				d.Next = earliest(d.Next, at)
 			}
 			continue
@@ -107,18 +111,32 @@ func (d *Decision) apply(r *Rule, c alert.Candidate, now time.Time) {
 		if !reached || t < tightest {
 			tightest, reached = t, true
 		}
-		if !known && !slices.Contains(fresh, t) {
+		if !recorded(c.Recorded, r.Name, t) && !slices.Contains(fresh, t) {
 			fresh = append(fresh, t)
 		}
 	}
 	slices.SortFunc(fresh, func(a, b time.Duration) int { return cmp.Compare(b, a) })
 	for _, t := range fresh {
-		a := newAlert(c.Item, r.Name, t, now)
-		d.Alerts = append(d.Alerts, a)
-		if t == tightest {
-			d.tell(r, a)
+		d.Alerts = append(d.Alerts, newAlert(c.Item, r.Name, t, now))
+	}
+	if reached {
+		d.tell(r, newAlert(c.Item, r.Name, tightest, now))
+	}
+}
+
+// done reports whether a threshold is on record and everybody was told.
+func (r *Rule) done(c alert.Candidate, threshold time.Duration) bool {
+	if !recorded(c.Recorded, r.Name, threshold) {
+		return false
+	}
+	for _, t := range r.Targets {
+		for _, recipient := range t.Recipients {
+			if !toldAlready(c.Told, t.Channel, recipient, threshold) {
+				return false
+			}
 		}
 	}
+	return true
 }
 
 func newAlert(it alert.Item, rule string, threshold time.Duration, now time.Time) alert.Alert {
@@ -142,7 +160,7 @@ func (d *Decision) tell(r *Rule, a alert.Alert) {
 func (d *Decision) keepTightest(told []alert.Told) {
 	kept := d.Tells[:0]
 	for _, t := range d.Tells {
-		if toldAlready(told, t) {
+		if toldAlready(told, t.Channel, t.Recipient, t.Alert.Threshold) {
 			continue
 		}
 		i := slices.IndexFunc(kept, func(k Tell) bool { return k.Channel == t.Channel && k.Recipient == t.Recipient })
@@ -162,9 +180,9 @@ func (d *Decision) coverUntold() {
 	}
 }
 
-func toldAlready(told []alert.Told, t Tell) bool {
+func toldAlready(told []alert.Told, channel, recipient string, threshold time.Duration) bool {
 	return slices.ContainsFunc(told, func(o alert.Told) bool {
-		return o.Channel == t.Channel && o.Recipient == t.Recipient && o.Threshold <= t.Alert.Threshold
+		return o.Channel == channel && o.Recipient == recipient && o.Threshold <= threshold
 	})
 }
 

@@ -63,6 +63,9 @@ func TestDecide_Thresholds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := alert.Candidate{Item: item("i"), Recorded: tt.recorded}
+			for _, mark := range tt.recorded { // with which the recipient was told
+				c.Told = []alert.Told{{Channel: "mail", Recipient: "oncall@example.com", Threshold: mark.Threshold}}
+			}
 			got := gist(scanner.Decide([]scanner.Rule{rule("default")}, c, tt.now))
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
@@ -317,6 +320,55 @@ func TestDecide_ToldOnce(t *testing.T) {
 	}
 }
 
+// Who is told decides, not what is on record: an address that was mended and a
+// channel that was added hear at once of what was said before, once.
+func TestDecide_RecipientGained(t *testing.T) {
+	t.Parallel()
+	gained := rule("default", targets(
+		scanner.Target{Channel: "mail", Recipients: []string{"oncall@example.com"}},
+		scanner.Target{Channel: "slack", Recipients: []string{"slack"}},
+	))
+	oncall := alert.Told{Channel: "mail", Recipient: "oncall@example.com"}
+	for name, tt := range map[string]struct {
+		left, told time.Duration
+		recorded   []time.Duration
+		want       verdict
+	}{
+		"within the first threshold": {
+			20 * day, 30 * day, []time.Duration{30 * day},
+			verdict{Told: []string{"default 30d → slack/slack"}, Next: end.Add(-14 * day)},
+		},
+		"within the last one": {
+			10 * day, 14 * day, []time.Duration{30 * day, 14 * day}, verdict{Told: []string{"default 14d → slack/slack"}},
+		},
+		"before any": {40 * day, 0, nil, verdict{Next: end.Add(-30 * day)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, now := alert.Candidate{Item: item("i")}, end.Add(-tt.left)
+			for _, threshold := range tt.recorded {
+				c.Recorded = append(c.Recorded, alert.Mark{Rule: "default", Threshold: threshold})
+				c.Told = []alert.Told{oncall}
+				c.Told[0].Threshold = tt.told
+			}
+			rules := []scanner.Rule{gained}
+			if due := scanner.NextDue(rules, c); due.After(now) != (len(tt.recorded) == 0) {
+				t.Errorf("the item is looked at again at %s", due)
+			}
+			if diff := cmp.Diff(tt.want, gist(scanner.Decide(rules, c, now))); diff != "" {
+				t.Error(diff)
+			}
+			if len(tt.recorded) == 0 {
+				return
+			}
+			c.Told = append(c.Told, alert.Told{Channel: "slack", Recipient: "slack", Threshold: tt.told})
+			if again := gist(scanner.Decide(rules, c, now)); len(again.Told) != 0 {
+				t.Errorf("told again: %v", again.Told)
+			}
+		})
+	}
+}
+
 func TestDecide_NewEpoch(t *testing.T) {
 	t.Parallel()
 	rules := []scanner.Rule{rule("default")}
@@ -333,7 +385,10 @@ func TestDecide_NewEpoch(t *testing.T) {
 func TestNextDue_IncludesWhatIsPast(t *testing.T) {
 	t.Parallel()
 	rules := []scanner.Rule{rule("default"), rule("early", before(90*day))}
-	c := alert.Candidate{Item: item("i"), Recorded: []alert.Mark{{Rule: "default", Threshold: 30 * day}}}
+	c := alert.Candidate{
+		Item: item("i"), Recorded: []alert.Mark{{Rule: "default", Threshold: 30 * day}},
+		Told: []alert.Told{{Channel: "mail", Recipient: "oncall@example.com", Threshold: 14 * day}},
+	}
 	if got, want := scanner.NextDue(rules, c), end.Add(-90*day); !got.Equal(want) {
 		t.Errorf("next due %s, want %s", got, want)
 	}
