@@ -178,6 +178,7 @@ func TestLoad_Warnings(t *testing.T) {
 		{"a kind that no rule covers", local + "[[alert]]\nname = \"some\"\nkinds = [\"ca\", \"client\", \"crl\"]\nchannels = [\"c\"]\n", `no alert covers every item of kind "server": some may expire unnoticed`},
 		{"a rule of labelled items alone", local + "[[alert]]\nname = \"some\"\nmatch = { team = \"x\" }\nchannels = [\"c\"]\n", `no alert covers every item of kind "ca": some may expire unnoticed`},
 		{"loopback links", "[[channel]]\nname = \"c\"\ntype = \"slack\"\ntoken = \"x\"\nchannel = \"#ops\"\n", `admin.public_url "http://127.0.0.1:8080" is loopback: links in messages will not work elsewhere`},
+		{"links to another port", local + "[admin]\nlisten = \"127.0.0.1:9443\"\n", `admin.public_url "http://127.0.0.1:8080" is not the port of admin.listen "127.0.0.1:9443": links in messages lead nowhere`},
 		{"a password in the clear", "[[channel]]\nname = \"c\"\ntype = \"email\"\nsmtp = \"mail.example.com:25\"\ntls = \"none\"\nusername = \"u\"\npassword = \"p\"\nfrom = \"a@example.com\"\nto = [\"b@example.com\"]\n", `channel "c" sends its password unencrypted: set tls to starttls or tls`},
 		{"a webhook in the clear", "[[channel]]\nname = \"c\"\ntype = \"webhook\"\nurl = \"http://hooks.example.com/x\"\n", `channel "c" posts over http, unencrypted`},
 	}

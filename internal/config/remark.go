@@ -44,10 +44,15 @@ func (c *checker) remarkSilence(cfg *Config) {
 
 func (c *checker) remarkLinks(cfg *Config) {
 	u, err := url.Parse(cfg.Admin.PublicURL)
-	if err != nil || !isLoopback(u.Hostname()) || !slices.ContainsFunc(cfg.Channels, Channel.remote) {
+	if err != nil || !isLoopback(u.Hostname()) {
 		return
 	}
-	c.warn("admin.public_url %q is loopback: links in messages will not work elsewhere", cfg.Admin.PublicURL)
+	if slices.ContainsFunc(cfg.Channels, Channel.remote) {
+		c.warn("admin.public_url %q is loopback: links in messages will not work elsewhere", cfg.Admin.PublicURL)
+	}
+	if _, port, err := net.SplitHostPort(cfg.Admin.Listen); err == nil && port != "0" && port != u.Port() && len(cfg.Channels) > 0 {
+		c.warn("admin.public_url %q is not the port of admin.listen %q: links in messages lead nowhere", cfg.Admin.PublicURL, cfg.Admin.Listen)
+	}
 }
 
 // remote reports whether the channel's messages leave the machine.
