@@ -135,10 +135,28 @@ func (s *Store) member(ctx context.Context, t *tx, b inventory.NewBundle, c *x50
 	if err != nil {
 		return "", err
 	}
-	if item.Trust == alert.Revoked {
+	switch {
+	case item.Trust == alert.Revoked:
 		return "", revokedFault(item)
+	case item.Trust == alert.Trusted && item.Watch == alert.Superseded:
+		return id, s.useAgain(ctx, t, item, b)
 	}
 	return id, s.bringBack(ctx, t, item, b.Actor)
+}
+
+// useAgain watches a superseded certificate again that a new bundle holds
+// without its successor: what is in use there ends with it.
+func (s *Store) useAgain(ctx context.Context, t *tx, item alert.Item, b inventory.NewBundle) error {
+	successor, err := t.item(ctx, item.ReplacedBy)
+	if err != nil {
+		return err
+	}
+	for _, c := range b.Certificates {
+		if cert.Fingerprint(c) == successor.Fingerprint {
+			return nil
+		}
+	}
+	return s.transition(ctx, t, item, item.Trust, alert.Active, b.Actor, "item.add")
 }
 
 func revokedFault(item alert.Item) error {
@@ -200,7 +218,9 @@ func (s *Store) RemoveBundle(ctx context.Context, id string, actor inventory.Act
 		if _, err := t.exec(ctx, `DELETE FROM bundles WHERE id = ?`, id); err != nil {
 			return err
 		}
-		for _, member := range bundle.Members {
+		// What was superseded goes first: it is not to be watched again for the
+		// moment between its successor's removal and its own.
+		for _, member := range slices.Backward(bundle.Members) {
 			if err := s.abandon(ctx, t, member.Item.ID, actor); err != nil {
 				return err
 			}

@@ -90,6 +90,11 @@ func (s *Store) transition(ctx context.Context, t *tx, item alert.Item, trust al
 	}); err != nil {
 		return err
 	}
+	if item.Trust == alert.Trusted && trust != alert.Trusted && item.Watch != alert.Superseded {
+		if err := s.standDown(ctx, t, item.ID, item.ID, actor); err != nil {
+			return err
+		}
+	}
 	switch {
 	case live(trust, watch):
 		return s.takeOver(ctx, t, item.ID, actor)
@@ -162,6 +167,33 @@ func (s *Store) supersede(ctx context.Context, t *tx, oldID, newID string, actor
 	}
 	_, err = t.exec(ctx, `DELETE FROM successions WHERE new_item_id = ?`, oldID)
 	return err
+}
+
+// standDown returns to active what an item had superseded that is trusted no
+// longer: it is what is in use again, and nothing else would speak of its end.
+// Should the item be trusted again, it takes their place again. goneID is the
+// item, or one before it in its line that is not trusted either.
+func (s *Store) standDown(ctx context.Context, t *tx, newID, goneID string, actor inventory.Actor) error {
+	olds, err := t.items(ctx, `WHERE i.replaced_by = ? AND i.watch = 'superseded' ORDER BY i.id`, goneID)
+	if err != nil {
+		return err
+	}
+	for _, old := range olds {
+		if old.Trust != alert.Trusted {
+			if err := s.standDown(ctx, t, newID, old.ID, actor); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.transition(ctx, t, old, old.Trust, alert.Active, actor, "item.resume"); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `INSERT INTO successions (new_item_id, old_item_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+			newID, old.ID, s.now().UnixMilli()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cancelDeliveries drops an item's alerts from messages that have not gone

@@ -53,6 +53,35 @@ var bundleTests = map[string]func(*world){
 			w.Errorf("the audit row is %+v", e)
 		}
 	},
+	"bundle: a superseded certificate without its successor is watched": func(w *world) {
+		root := w.ca("Root", 20)
+		fresh := w.renewed(root, w.now)
+		old := w.addBundle("root", nil, root).Members[0].Item
+		w.replace(old.ID, fresh)
+		w.scan(w.tell("mail"))
+		w.addBundle("both", nil, root, fresh, w.ca("Third", 400))
+		if got := w.item(old.ID); got.Watch != alert.Superseded {
+			w.Errorf("beside its successor it is %+v", got)
+		}
+		w.addBundle("old file", nil, root, w.ca("Other", 400))
+		if got := w.item(old.ID); got.Watch != alert.Active || got.Epoch != 2 || got.NextDueAt == nil {
+			w.Errorf("alone it is %+v", got)
+		}
+		w.replace(old.ID, fresh)
+		if got := w.item(old.ID); got.Watch != alert.Superseded {
+			w.Errorf("after its renewal there it is %+v", got)
+		}
+	},
+	"bundle: one that was renewed is removed without a word of what it superseded": func(w *world) {
+		root := w.ca("Root", 20)
+		b := w.addBundle("root", nil, root)
+		old := b.Members[0].Item
+		w.replace(old.ID, w.renewed(root, w.now))
+		w.ok(w.RemoveBundle(w.ctx(), b.ID, actor))
+		if got := w.item(old.ID); got.Trust != alert.Removed || got.Watch != alert.Superseded || got.Epoch != old.Epoch {
+			w.Errorf("the old item is %+v", got)
+		}
+	},
 	"bundle: the same again under its name adds hostnames only": func(w *world) {
 		root := w.ca("Root", 400)
 		b := w.addBundle("root", []string{"a.example.com"}, root)
