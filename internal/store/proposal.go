@@ -13,7 +13,12 @@ import (
 	"github.com/certvigil/certvigil/internal/inventory"
 )
 
-// Propose stores a proposal; the same one again is returned as it stands.
+// maxProposals is how many may wait for one item: whoever may only renew must
+// not fill the store, nor bury an honest proposal.
+const maxProposals = 20
+
+// Propose stores a proposal; the same one again is returned as it stands. It
+// returns fault.Conflict when too many wait for the item.
 func (s *Store) Propose(ctx context.Context, itemID string, c *x509.Certificate, actor inventory.Actor) (inventory.Proposal, error) {
 	var proposal inventory.Proposal
 	err := s.write(ctx, "proposing a certificate", func(t *tx) error {
@@ -29,6 +34,9 @@ func (s *Store) Propose(ctx context.Context, itemID string, c *x509.Certificate,
 			return err
 		}
 		if inserted == 1 {
+			if err := t.checkProposals(ctx, itemID); err != nil {
+				return err
+			}
 			after := describe(item.Kind, c)
 			after["proposal"] = id
 			if err := t.audit(ctx, now, actor, change{action: "item.propose", object: "item:" + itemID, after: after}); err != nil {
@@ -42,6 +50,16 @@ func (s *Store) Propose(ctx context.Context, itemID string, c *x509.Certificate,
 		return err
 	})
 	return proposal, err
+}
+
+func (t *tx) checkProposals(ctx context.Context, itemID string) error {
+	var n int
+	err := t.row(ctx, `SELECT COUNT(*) FROM proposals WHERE item_id = ?`, itemID).Scan(&n)
+	if err == nil && n > maxProposals {
+		return fault.New(fault.Conflict, "proposals", "%d certificates are proposed already in the place of item %s", maxProposals, itemID).
+			WithHint("an administrator confirms one of them (certvigil ca list --proposed), or renews the CA with a token of scope write")
+	}
+	return err
 }
 
 // Proposals returns every proposal, the oldest first.

@@ -15,7 +15,7 @@ import (
 // Replace carries out a renewal and returns the new item. The same one again
 // changes nothing. It returns fault.NotFound for an unknown item or proposal,
 // fault.Conflict for an item that another one has superseded or that was
-// removed, and for a new certificate that is revoked.
+// revoked or removed, and for a new certificate that is revoked.
 func (s *Store) Replace(ctx context.Context, r inventory.Replacement) (alert.Item, error) {
 	if r.Certificate == nil {
 		return alert.Item{}, fault.New(fault.Invalid, "no_certificate", "there is no certificate to renew with")
@@ -90,9 +90,9 @@ func (t *tx) replacedAlready(ctx context.Context, old alert.Item, fingerprint st
 	case old.Watch == alert.Superseded:
 		return "", fault.New(fault.Conflict, "superseded", "the certificate %s is superseded already", old.Fingerprint).
 			WithHint("renew the one that took its place: %s", cmp.Or(old.ReplacedBy, "see `certvigil cert list`"))
-	case old.Trust == alert.Removed:
-		return "", fault.New(fault.Conflict, "removed", "the certificate %s was removed", old.Fingerprint).
-			WithHint("add the new certificate as one of its own")
+	case old.Trust != alert.Trusted:
+		return "", fault.New(fault.Conflict, "not_trusted", "the certificate %s is %s", old.Fingerprint, old.Trust).
+			WithHint("a revoked or removed certificate has no successor; add the new one by itself")
 	}
 	return "", nil
 }

@@ -183,6 +183,57 @@ var renewalTests = map[string]func(*world){
 			w.Errorf("the third is %+v", third)
 		}
 	},
+	"renewal: a successor that is revoked or removed leaves the old one watched again": func(w *world) {
+		for _, gone := range []alert.Trust{alert.Revoked, alert.Removed} {
+			c := certtest.SelfSigned(certtest.CommonName(string(gone)), certtest.Validity(w.now, w.now.Add(10*alert.Day)))
+			first, _, err := w.AddItem(w.ctx(), newItem(c))
+			w.ok(err)
+			w.scan(w.tell("mail"))
+			second := w.replace(first.ID, w.renewed(c, w.now))
+			w.ok(w.SetTrust(w.ctx(), second.ID, gone, actor))
+			if got := w.item(first.ID); got.Watch != alert.Active || got.ReplacedBy != "" || got.Epoch != first.Epoch+1 {
+				w.Errorf("%s: the old item is %+v", gone, got)
+			}
+			if due := w.scan(w.tell("mail")); len(due) != 1 || due[0].Item.ID != first.ID {
+				w.Errorf("%s: due is %+v", gone, due)
+			}
+			w.ok(w.SetTrust(w.ctx(), second.ID, alert.Trusted, actor))
+			if got := w.item(first.ID); (got.Watch == alert.Superseded) != (gone == alert.Revoked) {
+				w.Errorf("%s and trusted again: the old item is %+v", gone, got)
+			}
+		}
+	},
+	"renewal: a line falls back on the last that is trusted": func(w *world) {
+		root := w.ca("Root", 20)
+		first := w.addBundle("root", nil, root).Members[0].Item
+		second := w.replace(first.ID, w.renewed(root, w.now))
+		third := w.replace(second.ID, w.renewed(root, w.now))
+		w.ok(w.SetTrust(w.ctx(), second.ID, alert.Revoked, actor))
+		if got := w.item(first.ID); got.Watch != alert.Superseded {
+			w.Errorf("the first is watched though the third is in its place: %+v", got)
+		}
+		w.ok(w.SetTrust(w.ctx(), third.ID, alert.Revoked, actor))
+		if got := w.item(first.ID); got.Watch != alert.Active {
+			w.Errorf("the first is %+v", got)
+		}
+		w.ok(w.SetTrust(w.ctx(), third.ID, alert.Trusted, actor))
+		if got := w.item(first.ID); got.Watch != alert.Superseded || got.ReplacedBy != third.ID {
+			w.Errorf("the first is %+v", got)
+		}
+	},
+	"renewal: what was revoked or removed has no successor": func(w *world) {
+		for _, gone := range []alert.Trust{alert.Revoked, alert.Removed} {
+			root := w.ca("Root", 20)
+			old := w.addBundle(string(gone), nil, root).Members[0].Item
+			p, err := w.Propose(w.ctx(), old.ID, w.ca("Root", 400).Certificate, actor)
+			w.ok(err)
+			w.ok(w.SetTrust(w.ctx(), old.ID, gone, actor))
+			w.bumps(false, func() {
+				_, err := w.Replace(w.ctx(), inventory.Replacement{OldItemID: old.ID, Certificate: p.Certificate, Actor: actor, ProposalID: p.ID})
+				w.fails(err, fault.Conflict, "not_trusted")
+			})
+		}
+	},
 	"renewal: of a client": func(w *world) {
 		c := certtest.SelfSigned(certtest.CommonName("client"), certtest.Validity(w.now, w.now.Add(10*alert.Day)))
 		old, _, err := w.AddItem(w.ctx(), newItem(c))
@@ -224,6 +275,29 @@ var renewalTests = map[string]func(*world){
 		}
 		_, err = w.Propose(w.ctx(), "nobody", fresh.Certificate, actor)
 		w.fails(err, fault.NotFound, "")
+	},
+	"proposal: so many wait for one item, and no more": func(w *world) {
+		b := w.addBundle("root", nil, w.ca("Root", 20), w.ca("Other", 20))
+		propose := func(member int) (*certtest.Certificate, error) {
+			fresh := w.ca("Root", 400)
+			_, err := w.Propose(w.ctx(), b.Members[member].Item.ID, fresh.Certificate, actor)
+			return fresh, err
+		}
+		fresh, err := propose(0)
+		w.ok(err)
+		for range 19 {
+			_, err := propose(0)
+			w.ok(err)
+		}
+		_, err = propose(0)
+		w.fails(err, fault.Conflict, "proposals")
+		_, err = w.Propose(w.ctx(), b.Members[0].Item.ID, fresh.Certificate, actor)
+		w.ok(err) // it is there already
+		_, err = propose(1)
+		w.ok(err)
+		if list, err := w.Proposals(w.ctx()); err != nil || len(list) != 21 {
+			w.Errorf("%d proposals, %v", len(list), err)
+		}
 	},
 	"proposal: goes with its confirmation, its removal and its bundle": func(w *world) {
 		b := w.addBundle("root", nil, w.ca("Root", 20))
