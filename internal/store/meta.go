@@ -52,10 +52,20 @@ func (s *Store) AcceptedClock(ctx context.Context) (time.Time, error) {
 }
 
 // AcceptClock records that an operator confirmed the wall clock at the time at.
+// Whatever waits for a later time is due then, since another clock may have set
+// it.
 func (s *Store) AcceptClock(ctx context.Context, at time.Time) error {
 	return s.write(ctx, "confirming the clock", func(t *tx) error {
 		if err := t.setMetaTime(ctx, metaAccepted, at); err != nil {
 			return err
+		}
+		for _, query := range []string{
+			`UPDATE deliveries SET next_attempt_at = ? WHERE state IN ('pending', 'retrying') AND next_attempt_at > ?`,
+			`UPDATE channel_states SET retry_at = ? WHERE retry_at > ?`,
+		} {
+			if _, err := t.exec(ctx, query, at.UnixMilli(), at.UnixMilli()); err != nil {
+				return err
+			}
 		}
 		return t.audit(ctx, s.now(), inventory.Actor{Kind: inventory.ActorLocal}, change{
 			action: "clock.accept", object: "clock", after: map[string]any{"at": at.UTC().Format(time.RFC3339)},

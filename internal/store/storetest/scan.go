@@ -281,4 +281,19 @@ var scanTests = map[string]func(*world){
 			w.Errorf("%v, %v", at, err)
 		}
 	},
+	"clock: once it is confirmed, nothing waits for the time of another": func(w *world) {
+		w.queue("mail", 2)
+		ahead := w.now.AddDate(4, 0, 0)
+		job := w.one("w1", "mail")
+		w.settle("w1", job.Delivery.ID, alert.Outcome{
+			State: alert.StateRetrying, NextAttemptAt: ahead, Error: "down",
+			Channel: &alert.ChannelStatus{Failing: true, Reason: "401", Since: w.now, RetryAt: ahead, Probes: 1},
+		})
+		w.ok(w.AcceptClock(w.ctx(), w.now))
+		if next, err := w.NextAttempt(w.ctx(), "mail"); err != nil || next.After(w.now) {
+			w.Errorf("the next attempt is at %s, %v", next, err)
+		}
+		w.settle("w1", w.one("w1", "mail").Delivery.ID, alert.Outcome{State: alert.StateSent, Channel: &alert.ChannelStatus{}})
+		w.one("w1", "mail")
+	},
 }
