@@ -74,27 +74,49 @@ func (s *Service) Renew(ctx context.Context, r RenewRequest) (Renewal, error) {
 }
 
 // Confirm takes a proposed CA, named by its whole SHA-256 fingerprint (colons
-// and case do not matter), into the place it was proposed for.
+// and case do not matter), into the place it was proposed for. The rules of
+// succession hold as they do now: a proposal may have waited for long.
 func (s *Service) Confirm(ctx context.Context, fingerprint string, actor Actor) (Renewal, error) {
-	wanted := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(fingerprint), ":", ""))
-	proposals, err := s.store.Proposals(ctx)
+	p, err := s.proposal(ctx, fingerprint)
 	if err != nil {
 		return Renewal{}, err
 	}
-	for _, p := range proposals {
-		if p.Fingerprint != wanted {
-			continue
-		}
-		old, err := s.store.Item(ctx, p.ItemID)
-		if err != nil {
-			return Renewal{}, err
-		}
-		return s.replace(ctx, old, p.Certificate, Replacement{
-			Source: s.uploadSource("proposal " + p.ID), Actor: actor, Action: "ca.confirm", ProposalID: p.ID,
-		})
+	old, err := s.store.Item(ctx, p.ItemID)
+	if err != nil {
+		return Renewal{}, err
 	}
-	return Renewal{}, fault.New(fault.NotFound, "proposal", "no proposed CA has the fingerprint %q", fingerprint).
-		WithField("fingerprint").WithHint("see the whole fingerprints by: certvigil ca list --proposed")
+	current, err := s.store.Certificate(ctx, old.ID)
+	if err != nil {
+		return Renewal{}, err
+	}
+	if err := s.checkRenewal(ctx, old, current, p.Certificate, Authority{Write: true}); err != nil {
+		return Renewal{}, err
+	}
+	return s.replace(ctx, old, p.Certificate, Replacement{
+		Source: s.uploadSource("proposal " + p.ID), Actor: actor, Action: "ca.confirm", ProposalID: p.ID,
+	})
+}
+
+// proposal returns the one of a fingerprint. Where a CA is proposed for several
+// places, its fingerprint does not say which one is meant: whoever proposes
+// must not choose where a confirmation counts.
+func (s *Service) proposal(ctx context.Context, fingerprint string) (Proposal, error) {
+	wanted := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(fingerprint), ":", ""))
+	all, err := s.store.Proposals(ctx)
+	if err != nil {
+		return Proposal{}, err
+	}
+	all = slices.DeleteFunc(all, func(p Proposal) bool { return p.Fingerprint != wanted })
+	switch len(all) {
+	case 0:
+		return Proposal{}, fault.New(fault.NotFound, "proposal", "no proposed CA has the fingerprint %q", fingerprint).
+			WithField("fingerprint").WithHint("see the whole fingerprints by: certvigil ca list --proposed")
+	case 1:
+		return all[0], nil
+	}
+	return Proposal{}, fault.New(fault.Conflict, "several_proposals", "the CA %s is proposed in the place of %d others, of the bundles %q and %q among them",
+		wanted, len(all), all[0].Bundle, all[1].Bundle).
+		WithField("fingerprint").WithHint("renew the one that is meant: certvigil cert renew ITEM FILE")
 }
 
 func (s *Service) parseRenewal(data []byte) (*x509.Certificate, error) {

@@ -220,6 +220,58 @@ func TestRenewClient(t *testing.T) {
 	}
 }
 
+// A proposal may wait for long: what has ended or been revoked meanwhile is
+// judged when it is confirmed.
+func TestConfirmLate(t *testing.T) {
+	t.Parallel()
+	for rule, meanwhile := range map[string]func(*testing.T, *bench, alert.Item){
+		"expired": func(_ *testing.T, b *bench, _ alert.Item) { b.now = start.Add(91 * alert.Day) },
+		"not_trusted": func(t *testing.T, b *bench, old alert.Item) {
+			if _, err := b.SetTrust(t.Context(), old.ID, alert.Revoked, actor); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			old := b.addCA(t, "ca", certtest.NewCA(certtest.CommonName("CA"), until(30*alert.Day))).Members[0].Item
+			p := b.propose(t, "ca", certtest.NewCA(certtest.CommonName("CA"), until(90*alert.Day)))
+			meanwhile(t, b, old)
+			before := b.generation(t)
+			if done, err := b.Confirm(t.Context(), p.Fingerprint, actor); fault.Rule(err) != rule || b.generation(t) != before {
+				t.Errorf("Confirm: %q, %v; want the rule %s", done.Status, err, rule)
+			}
+		})
+	}
+}
+
+// Whoever proposes must not choose where the confirmation of a CA counts.
+func TestConfirmSeveral(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, name := range []string{"production", "test"} {
+		b.addCA(t, name, certtest.NewCA(certtest.CommonName("CA"), until(30*alert.Day)))
+	}
+	fresh := certtest.NewCA(certtest.CommonName("CA"), until(90*alert.Day))
+	b.propose(t, "production", fresh)
+	p := b.propose(t, "test", fresh)
+	before := b.generation(t)
+	if done, err := b.Confirm(t.Context(), p.Fingerprint, actor); fault.Rule(err) != "several_proposals" || b.generation(t) != before {
+		t.Errorf("Confirm: %q, %v; want the rule several_proposals", done.Status, err)
+	}
+}
+
+// propose hands in a CA with another key by a token that may only renew.
+func (b *bench) propose(t *testing.T, ref string, fresh *certtest.Certificate) inventory.Proposal {
+	t.Helper()
+	done, err := b.Renew(t.Context(), inventory.RenewRequest{Data: fresh.PEM(), ItemRef: ref, Actor: actor})
+	if err != nil || done.Proposal == nil {
+		t.Fatalf("proposing: %q, %v", done.Status, err)
+	}
+	return *done.Proposal
+}
+
 func TestRenewRepeated(t *testing.T) {
 	t.Parallel()
 	old := certtest.NewCA(certtest.CommonName("CA"), until(20*alert.Day))
