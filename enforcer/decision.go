@@ -14,6 +14,8 @@ type subject struct {
 	host   string     // as spelled by the request
 	target *url.URL   // a copy
 	addr   netip.Addr // of the client behind trusted proxies
+
+	preflight bool // asks for what CORS preflights ask
 }
 
 // A decision is the outcome for a request in one snapshot.
@@ -28,6 +30,8 @@ type decision struct {
 	app     *application
 	name    string // the normalised host name; "" if unknown
 	verdict *verdict
+
+	preflight bool // admitted as a CORS preflight, of nobody
 }
 
 // judge decides about a request. It fails closed: a decision passes only by
@@ -52,6 +56,10 @@ func (s *snapshot) judge(sub *subject, now time.Time) decision {
 		return d
 	}
 	d.app = app
+	if sub.preflight && app.preflight {
+		d.action, d.preflight = Bypass, true
+		return d
+	}
 	d.action, d.policy, d.reason = decide(app.policies, facts{d.verdict, sub.addr})
 	if d.action == "" && !app.reportOnly {
 		d.status = http.StatusForbidden

@@ -2,6 +2,7 @@ package enforcer
 
 import (
 	"crypto/x509"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"time"
@@ -9,12 +10,18 @@ import (
 
 // Seams for the tests of pure parts.
 var (
-	Strip         = strip
+	Strip         = func(h http.Header) { strip(h, nil) }
 	ClientAddr    = clientAddr
 	CanonicalPath = canonicalPath
 )
 
 const MaxSession = maxSession
+
+// RFC2253 spells an encoded name, escaping what is not ASCII if ascii is set.
+func RFC2253(raw []byte, ascii bool) string { return parseName(raw).rfc2253(ascii) }
+
+// LegacyName spells an encoded name as OpenSSL's oneline.
+func LegacyName(raw []byte) string { return parseName(raw).legacy() }
 
 // Route returns the site's pattern for a Host on a connection made for sni.
 func Route(e *Enforcer, sni, host string) (site, name string, status int) {
@@ -68,6 +75,12 @@ func NewJudge(e *Enforcer, host string, chain ...*x509.Certificate) *Judge {
 func (j *Judge) Judge(now time.Time) int {
 	d := j.e.current.Load().judge(&j.sub, now)
 	return d.status
+}
+
+// Disclose returns how many headers the origin would get about the client.
+func (j *Judge) Disclose(now time.Time) int {
+	d := j.e.current.Load().judge(&j.sub, now)
+	return len(d.app.disclose(j.sub.client, &d))
 }
 
 // Forget drops what is remembered of verdicts.

@@ -20,7 +20,7 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	target := *r.URL
 	f := &flight{
-		subject: subject{client: c, host: r.Host, target: &target, addr: clientAddr(c.addr, s.trusted, r.Header)},
+		subject: subject{client: c, host: r.Host, target: &target, addr: clientAddr(c.addr, s.trusted, r.Header), preflight: isPreflight(r)},
 		cancel:  cancel,
 		abort:   hangUp(c, w, r),
 	}

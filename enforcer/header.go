@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/certvigil/certvigil/internal/header"
 )
 
 // The headers that tell the origin who the client is.
@@ -34,40 +36,28 @@ var (
 	}
 )
 
-// longestReserved bounds what reserved needs to look at of a name.
-const longestReserved = 64
-
 // reserved reports whether a header name is one that clients must not set, in
 // any spelling: origins in the CGI tradition fold case and every other
-// character than letters and digits ("Cf_Access.Jwt-Assertion").
-func reserved(name string) bool {
-	var buf [longestReserved]byte
-	folded, strange := buf[:0], false
-	for i := 0; i < len(name) && i < longestReserved; i++ {
-		b := name[i]
-		switch {
-		case b >= 'A' && b <= 'Z':
-			b += 'a' - 'A'
-		case b >= 'a' && b <= 'z', b >= '0' && b <= '9', b == '-':
-		default:
-			b, strange = '-', true
-		}
-		folded = append(folded, b)
-	}
+// character than letters and digits ("Cf_Access.Jwt-Assertion"). owned are the
+// application's own names, folded. Nothing longer is reserved.
+func reserved(name string, owned map[string]bool) bool {
+	var buf [header.MaxName]byte
+	folded := header.AppendFold(buf[:0], name[:min(len(name), len(buf))])
 	for _, prefix := range reservedPrefixes {
 		if len(folded) >= len(prefix) && string(folded[:len(prefix)]) == prefix {
 			return true
 		}
 	}
-	return reservedNames[string(folded)] || strange && framingNames[string(folded)]
+	return reservedNames[string(folded)] || owned[string(folded)] ||
+		framingNames[string(folded)] && !strings.EqualFold(name, string(folded))
 }
 
 // strip removes from the outgoing header what only we may set. It runs on
 // every path to an origin, bypass and report-only included, and after the
 // hop-by-hop headers are gone, so that Connection cannot name ours.
-func strip(h http.Header) {
+func strip(h http.Header, owned map[string]bool) {
 	for name := range h {
-		if reserved(name) {
+		if reserved(name, owned) {
 			delete(h, name)
 		}
 	}

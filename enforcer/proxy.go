@@ -32,6 +32,7 @@ type exchange struct {
 	session     token  // for the client's cookie
 	sent        string // the cookie that the client has
 	certificate bool   // forward the client's certificate
+	told        fields // of the client's certificate, as the application asks
 }
 
 type exchangeKey struct{}
@@ -45,7 +46,8 @@ func exchangeOf(r *http.Request) *exchange {
 // ever told of, whatever admitted the request.
 func (e *Enforcer) identify(x *exchange, d *decision) error {
 	c := x.flight.client
-	if d.verdict.valid {
+	x.told = x.app.disclose(c, d)
+	if d.verdict.valid && !d.preflight {
 		switch x.app.forwarding {
 		case ForwardEvery:
 			x.certificate = true
@@ -97,7 +99,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 		delete(h, "Upgrade")
 		delete(h, "Connection")
 	}
-	strip(h)
+	strip(h, x.app.owned)
 	x.setForwarded(h, pr.In)
 	x.setIdentity(h)
 }
@@ -112,6 +114,9 @@ func (x *exchange) setIdentity(h http.Header) {
 			cookie = strings.Join(others, "; ") + "; " + cookie
 		}
 		h["Cookie"] = []string{cookie}
+	}
+	for _, f := range x.told {
+		h[f.name] = f.values
 	}
 	if x.certificate {
 		c := x.flight.client

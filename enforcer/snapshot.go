@@ -56,6 +56,9 @@ type application struct {
 	reportOnly bool
 	forwarding Forwarding
 	policies   []policy // in the order of evaluation
+	preflight  bool     // CORS preflights pass, anonymous
+
+	disclosure
 }
 
 // compile validates the state. It refuses the whole of it for one wrong part:
@@ -125,6 +128,7 @@ func (s *snapshot) compileSites(state State) error {
 		slices.SortFunc(at.apps, func(a, b *application) int { return len(b.path) - len(a.path) })
 		at.nested = len(at.apps) > 1 || at.apps[0].path != "/"
 	}
+	ownNames(s.sites)
 	return nil
 }
 
@@ -160,9 +164,14 @@ func compileApplication(a *Application) (*application, error) {
 	if err != nil {
 		return nil, bad("%w", err)
 	}
+	tell, err := compileDisclosure(a)
+	if err != nil {
+		return nil, bad("%w", err)
+	}
 	return &application{
 		name: a.Name, path: path, origin: a.Origin, aud: a.AUD, session: a.SessionDuration,
 		reportOnly: a.ReportOnly, forwarding: a.Forwarding, policies: policies,
+		preflight: a.OptionsPreflightBypass, disclosure: tell,
 	}, nil
 }
 

@@ -37,6 +37,11 @@ type Application struct {
 	ReportOnly      bool       // log and count what would be denied, and let it pass
 	Forwarding      Forwarding // client_certificate_forwarding
 	Policies        []Policy   // in configured order
+
+	RFC9440                bool              // Client-Cert and Client-Cert-Chain for the origin
+	TLSClientAuthHeaders   bool              // the cf-cert-* headers for the origin
+	RequestHeaders         map[string]string // by name, templates of package header
+	OptionsPreflightBypass bool              // CORS preflights pass without a certificate
 }
 
 // A Forwarding says on which requests of a connection the origin gets

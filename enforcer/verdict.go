@@ -2,6 +2,8 @@ package enforcer
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
+	"sync"
 	"time"
 )
 
@@ -19,6 +21,9 @@ type verdict struct {
 	commonName string
 	bundles    []string // whose anchors vouch for the client
 	notAfter   time.Time
+	issuers    []*x509.Certificate // of the chain that holds, the leaf's first, the anchor last
+
+	told sync.Map // *application → fields: what its origin is told of the client
 }
 
 type verdictKey struct {

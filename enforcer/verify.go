@@ -72,6 +72,9 @@ func (s *snapshot) admitBy(v *verdict, chains [][]*x509.Certificate, set *author
 		if slices.ContainsFunc(chain, s.isRevoked) {
 			continue
 		}
+		if v.issuers == nil {
+			v.issuers = slices.Clone(chain[1:]) // a clone, so as not to keep the leaf
+		}
 		for _, name := range set.vouching(chain[len(chain)-1]) {
 			if !slices.Contains(v.bundles, name) {
 				v.bundles = append(v.bundles, name)
