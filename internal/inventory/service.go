@@ -146,8 +146,12 @@ func (s *Service) Ignore(ctx context.Context, ref string, again bool, actor Acto
 }
 
 func (s *Service) uploadSource(reference string) alert.Source {
+	return s.source(alert.SourceUpload, reference)
+}
+
+func (s *Service) source(kind alert.SourceKind, reference string) alert.Source {
 	now := s.now().UTC()
-	return alert.Source{Kind: alert.SourceUpload, Reference: reference, FirstSeen: now, LastSeen: now}
+	return alert.Source{Kind: kind, Reference: reference, FirstSeen: now, LastSeen: now}
 }
 
 func bundleName(name string, first *x509.Certificate) (string, error) {
