@@ -126,6 +126,7 @@ func application(a config.Application) enforcer.Application {
 	out := enforcer.Application{
 		ID: objectID("application", a.Name), Name: a.Name, Hostname: a.Hostname, Path: a.Path, Origin: a.OriginURL(),
 		SessionDuration: a.SessionDuration.Duration, ReportOnly: a.Mode == config.ModeReportOnly, Forwarding: enforcer.Forwarding(a.Forwarding),
+		RFC9440: a.RFC9440, TLSClientAuthHeaders: a.TLSClientAuthHeaders, RequestHeaders: a.RequestHeaders, OptionsPreflightBypass: a.OptionsPreflightBypass,
 	}
 	for _, p := range a.Policies {
 		out.Policies = append(out.Policies, enforcer.Policy{

@@ -145,6 +145,7 @@ func TestApplication(t *testing.T) {
 	in := config.Application{
 		Name: "orders", Hostname: "orders.example.com", Path: "/api", Origin: "http://127.0.0.1:9000", SessionDuration: config.Duration{Duration: time.Hour},
 		Mode: config.ModeReportOnly, Forwarding: "first",
+		RFC9440: true, TLSClientAuthHeaders: true, RequestHeaders: map[string]string{"X-Cert-Serial": "{serial}"}, OptionsPreflightBypass: true,
 		Policies: []config.Policy{{
 			Name: "devices", Action: "allow",
 			Include: []config.Selector{{Certificate: true}, {CA: "root"}, {CommonName: "James Royal", CA: "root"}},
@@ -155,6 +156,7 @@ func TestApplication(t *testing.T) {
 	want := enforcer.Application{
 		ID: objectID("application", "orders"), Name: "orders", Hostname: "orders.example.com", Path: "/api", Origin: in.OriginURL(),
 		SessionDuration: time.Hour, ReportOnly: true, Forwarding: enforcer.ForwardFirst,
+		RFC9440: true, TLSClientAuthHeaders: true, RequestHeaders: map[string]string{"X-Cert-Serial": "{serial}"}, OptionsPreflightBypass: true,
 		Policies: []enforcer.Policy{{
 			Name: "devices", Action: enforcer.Allow,
 			Include: []enforcer.Selector{{Certificate: true}, {Certificate: true, CA: "root"}, {CommonName: "James Royal", CA: "root"}},
@@ -165,9 +167,9 @@ func TestApplication(t *testing.T) {
 	if diff := cmp.Diff(want, application(in), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("application (-want +got):\n%s", diff)
 	}
-	in.Mode = config.ModeEnforce
-	if application(in).ReportOnly {
-		t.Error("an enforced application only reports")
+	in.Mode, in.RFC9440, in.TLSClientAuthHeaders, in.OptionsPreflightBypass = config.ModeEnforce, false, false, false
+	if got := application(in); got.ReportOnly || got.RFC9440 || got.TLSClientAuthHeaders || got.OptionsPreflightBypass {
+		t.Errorf("what is off is on: %+v", got)
 	}
 }
 

@@ -2,10 +2,14 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
+	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/header"
 	"github.com/certvigil/certvigil/internal/hostname"
 )
 
@@ -20,6 +24,7 @@ func (c *checker) validateApplications(apps []Application) {
 		c.validatePositive(at+".session_duration", a.SessionDuration)
 		c.validateChoice(at+".mode", a.Mode, ModeEnforce, ModeReportOnly)
 		c.validateChoice(at+".client_certificate_forwarding", a.Forwarding, "off", "every", "first")
+		c.validateRequestHeaders(at+".request_headers", a.RequestHeaders)
 		c.validatePolicies(at, a.Policies)
 		place := a.Hostname + a.Path
 		if other, taken := places[place]; taken {
@@ -64,6 +69,23 @@ func (c *checker) validateOrigin(key, origin string) {
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
 		c.fail(key, `write it as "http://127.0.0.1:9000"`, "an origin is scheme, host and port alone")
+	}
+}
+
+func (c *checker) validateRequestHeaders(at string, headers map[string]string) {
+	spelled := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		key, folded := join(at, name), header.Fold(name)
+		if err := header.CheckName(name); err != nil {
+			c.fail(key, fault.Hint(err), "%s", err)
+		}
+		if other, taken := spelled[folded]; taken {
+			c.fail(key, "keep one of them", "origins may take it for %q: case does not count, nor which sign stands between the words", other)
+		}
+		spelled[folded] = name
+		if _, err := header.Parse(headers[name]); err != nil {
+			c.fail(key, fault.Hint(err), "%s", err)
+		}
 	}
 }
 

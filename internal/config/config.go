@@ -113,6 +113,11 @@ type Application struct {
 	Mode            string   `toml:"mode"`             // ModeEnforce or ModeReportOnly
 	Forwarding      string   `toml:"client_certificate_forwarding"`
 	Policies        []Policy `toml:"policy"`
+
+	RFC9440                bool              `toml:"rfc9440"`
+	TLSClientAuthHeaders   bool              `toml:"tls_client_auth_headers"`
+	RequestHeaders         map[string]string `toml:"request_headers"` // by name, accepted by package header
+	OptionsPreflightBypass bool              `toml:"options_preflight_bypass"`
 }
 
 // The modes of an application.

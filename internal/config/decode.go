@@ -90,6 +90,9 @@ func typeAt(schema reflect.Type, path string) reflect.Type {
 		if t.Kind() == reflect.Slice { // an inline table whose index is not known
 			t = t.Elem()
 		}
+		if t.Kind() == reflect.Map {
+			return t.Elem()
+		}
 		if t.Kind() != reflect.Struct {
 			return nil
 		}

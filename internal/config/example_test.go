@@ -61,7 +61,7 @@ func TestExample_TablesLoad(t *testing.T) {
 func TestExample_TablesShowTheDefaults(t *testing.T) {
 	t.Parallel()
 	folder, text := exampleFolder(t), uncommented(t)
-	optional := regexp.MustCompile(`(?m)^(path|session_duration|mode|client_certificate_forwarding|exclude|tls|default_transport|format|kinds|before|match|scale_short_lived) = .*\n`)
+	optional := regexp.MustCompile(`(?m)^(path|session_duration|mode|client_certificate_forwarding|rfc9440|tls_client_auth_headers|request_headers|options_preflight_bypass|exclude|tls|default_transport|format|kinds|before|match|scale_short_lived) = .*\n`)
 	shown, left := loadIn(t, folder, text), loadIn(t, folder, optional.ReplaceAllString(text, ""))
 	if diff := cmp.Diff(left, shown, durations, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(config.Certificate{}, "Pair")); diff != "" {
 		t.Errorf("the example's tables differ from the defaults (-defaults +example):\n%s", diff)

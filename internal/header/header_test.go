@@ -101,7 +101,7 @@ func TestTemplate(t *testing.T) {
 func TestParse_Refuses(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"":             "it is empty",
+		"":             "the template is empty",
 		" {cn}":        "spaces around it",
 		"{cn} ":        "spaces around it",
 		"{cn}\r\nX: y": "printable ASCII",

@@ -41,8 +41,11 @@ type part struct {
 // fault.Invalid of rule "header_template" with a hint. It repeats nothing of
 // the template but a placeholder's name.
 func Parse(s string) (Template, error) {
-	if s == "" || strings.Trim(s, " ") != s || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return Template{}, bad("it is empty, or holds more than printable ASCII with no spaces around it")
+	switch {
+	case s == "":
+		return Template{}, bad("the template is empty")
+	case strings.Trim(s, " ") != s, strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }):
+		return Template{}, bad("the template has spaces around it, or holds more than printable ASCII")
 	}
 	var t Template
 	for s != "" {
