@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 
@@ -53,6 +54,7 @@ func (a *App) warn(ctx context.Context, cfg *config.Config) {
 	for _, w := range cfg.Warnings {
 		a.log.Warn("configuration", "warning", w)
 	}
+	a.warnOrphans(ctx, cfg)
 	groups, err := a.store.Groups(ctx)
 	if err != nil {
 		return
@@ -89,6 +91,20 @@ func (a *App) recallChannels(ctx context.Context) {
 		a.metrics.ChannelFailing(c.Name, status.Failing)
 		if status.Failing {
 			a.log.Warn("channel still failing", "channel", c.Name, "error", status.Reason, "retry_at", status.RetryAt, "since", status.Since)
+		}
+	}
+}
+
+// warnOrphans names channels that are configured no longer though messages wait
+// for them: without a word they would wait for ever.
+func (a *App) warnOrphans(ctx context.Context, cfg *config.Config) {
+	waiting, err := a.store.Waiting(ctx)
+	if err != nil {
+		a.log.Warn("counting what waits for channels", "error", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		if _, ok := channelNamed(cfg, name); !ok {
+			a.log.Warn("deliveries wait for a channel that is not configured: they go when one of its name is", "channel", name, "deliveries", waiting[name])
 		}
 	}
 }

@@ -54,8 +54,11 @@ type App struct {
 	log   *slog.Logger
 	clock *floorClock
 
-	mu  sync.Mutex // held while the configuration or the trust changes
-	cfg *config.Config
+	reloading sync.Mutex // held for a whole reload; only that changes cfg
+
+	mu      sync.Mutex // guards what follows; held while trust is applied
+	cfg     *config.Config
+	overdue bool // cfg could not be put in force again: the watcher does
 
 	store    *store.Store
 	enforcer *enforcer.Enforcer
@@ -219,6 +222,9 @@ func (a *App) buildAdmin(context.Context) error {
 // Stop, also beyond the context that New was given.
 func (a *App) Start() error {
 	if err := a.listen(); err != nil {
+		return errors.Join(err, a.Stop())
+	}
+	if err := a.watchOwn(a.run, a.cfg); err != nil {
 		return errors.Join(err, a.Stop())
 	}
 	a.recallChannels(a.run)

@@ -15,8 +15,8 @@ import (
 func (a *App) Reload(ctx context.Context) error {
 	notifySystemd(daemon.SdNotifyReloading)
 	defer notifySystemd(daemon.SdNotifyReady)
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
 	err := a.reload(ctx)
 	a.metrics.Reloaded(err == nil)
 	if err != nil {
@@ -42,28 +42,47 @@ func (a *App) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.applyTrust(ctx, next); err != nil {
+	old := a.cfg
+	if err := a.enforce(ctx, next); err != nil {
 		return err
 	}
 	if err := a.scanner.Reconfigure(ctx, Rules(next), next.Scanner.Schedule, next.Scanner.Location()); err != nil {
-		return a.takeBack(ctx, err)
+		return a.takeBack(ctx, old, err)
 	}
 	if err := a.notifier.Reconfigure(s); err != nil {
-		return a.takeBack(ctx, err)
+		return a.takeBack(ctx, old, err)
 	}
 	a.admin.certificate.Store(next.Admin.TLS)
-	a.cfg = next
+	if err := a.watchOwn(ctx, next); err != nil { // presented they are already; the next reload tries again
+		a.log.Error("watching the listeners' certificates", "error", err)
+	}
 	a.scanner.Kick()
+	return nil
+}
+
+// enforce puts the applications of a configuration in force, and the
+// configuration itself for whoever applies trust next: what is revoked while a
+// large store is being scheduled anew counts within a second all the same.
+func (a *App) enforce(ctx context.Context, cfg *config.Config) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.applyTrust(ctx, cfg); err != nil {
+		return err
+	}
+	a.cfg = cfg
 	return nil
 }
 
 // takeBack puts the old configuration in force again after a part refused the
 // new one.
-func (a *App) takeBack(ctx context.Context, cause error) error {
-	if err := a.applyTrust(ctx, a.cfg); err != nil {
-		a.log.Error("putting the old applications in force again", "error", err)
+func (a *App) takeBack(ctx context.Context, old *config.Config, cause error) error {
+	if err := a.enforce(ctx, old); err != nil {
+		a.log.Error("putting the old applications in force again; trying again", "error", err)
+		a.mu.Lock()
+		a.cfg, a.overdue = old, true
+		a.mu.Unlock()
 	}
-	if err := a.scanner.Reconfigure(ctx, Rules(a.cfg), a.cfg.Scanner.Schedule, a.cfg.Scanner.Location()); err != nil {
+	if err := a.scanner.Reconfigure(ctx, Rules(old), old.Scanner.Schedule, old.Scanner.Location()); err != nil {
 		a.log.Error("putting the old rules in force again", "error", err)
 	}
 	return cause

@@ -45,7 +45,7 @@ func (a *App) watch(ctx context.Context) error {
 // tries again at the next tick; until then the last good state is in force.
 func (a *App) look(ctx context.Context, w *watcher) {
 	version, err := a.store.DataVersion(ctx)
-	if err == nil && version == w.version {
+	if err == nil && version == w.version && !a.owesTrust() {
 		return
 	}
 	if err == nil {
@@ -66,11 +66,8 @@ func (a *App) takeIn(ctx context.Context, w *watcher) error {
 	if err != nil {
 		return err
 	}
-	if generation != w.generation {
-		a.mu.Lock()
-		err := a.applyTrust(ctx, a.cfg)
-		a.mu.Unlock()
-		if err != nil {
+	if generation != w.generation || a.owesTrust() {
+		if err := a.applyAgain(ctx); err != nil {
 			return err
 		}
 		w.generation = generation
@@ -84,7 +81,7 @@ func (a *App) takeIn(ctx context.Context, w *watcher) error {
 	if err != nil {
 		return err
 	}
-	if accepted.After(w.accepted) {
+	if !accepted.Equal(w.accepted) { // an earlier one takes back the word given on a clock that ran ahead
 		a.clock.reset(a.o.Now())
 		w.accepted, due = accepted, true
 	}
@@ -93,6 +90,21 @@ func (a *App) takeIn(ctx context.Context, w *watcher) error {
 	}
 	a.notifier.Kick()
 	return nil
+}
+
+// owesTrust reports whether a reload that was taken back left something to do.
+func (a *App) owesTrust() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.overdue
+}
+
+func (a *App) applyAgain(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := a.applyTrust(ctx, a.cfg)
+	a.overdue = a.overdue && err != nil
+	return err
 }
 
 // scanned follows every scan that was carried out.

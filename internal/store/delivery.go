@@ -107,6 +107,27 @@ func (s *Store) RetryDelivery(ctx context.Context, ref string, now time.Time, ac
 	})
 }
 
+// Waiting returns how many deliveries of each channel are not settled, of those
+// channels alone that have any.
+func (s *Store) Waiting(ctx context.Context) (map[string]int, error) {
+	counts := map[string]int{}
+	err := s.read(ctx, "counting what waits", func(t *tx) error {
+		_, err := collect(ctx, t, func(row scanner) (_ struct{}, err error) {
+			var (
+				channel string
+				n       int
+			)
+			if err = row.Scan(&channel, &n); err == nil {
+				counts[channel] += n
+			}
+			return
+		}, `SELECT channel, COUNT(*) FROM deliveries WHERE state IN ('pending', 'retrying') GROUP BY channel
+			UNION ALL SELECT channel, COUNT(*) FROM deliveries WHERE state = 'sending' GROUP BY channel`)
+		return err
+	})
+	return counts, err
+}
+
 // DeliveryCounts returns how many deliveries stand in each state.
 func (s *Store) DeliveryCounts(ctx context.Context) (map[alert.DeliveryState]int, error) {
 	counts := map[alert.DeliveryState]int{

@@ -49,6 +49,17 @@ var recordTests = map[string]func(*world){
 			w.Error(diff)
 		}
 	},
+	"delivery: what waits is counted by channel": func(w *world) {
+		w.queue("mail", 3)
+		w.queue("slack", 1)
+		w.settle("w1", w.one("w1", "slack").Delivery.ID, alert.Outcome{State: alert.StateSent})
+		w.one("w1", "mail")
+		waiting, err := w.Waiting(w.ctx())
+		w.ok(err)
+		if diff := cmp.Diff(map[string]int{"mail": 3}, waiting); diff != "" {
+			w.Error(diff)
+		}
+	},
 	"delivery: is found by a prefix of its id": func(w *world) {
 		w.queue("mail", 1)
 		id := w.deliveries()[0].ID

@@ -34,6 +34,7 @@ type Storer interface {
 	Deliveries(ctx context.Context, f store.DeliveryFilter) ([]alert.Delivery, error)
 	Delivery(ctx context.Context, ref string) (alert.Delivery, []alert.Attempt, error)
 	RetryDelivery(ctx context.Context, ref string, now time.Time, actor inventory.Actor) error
+	Waiting(ctx context.Context) (map[string]int, error)
 	DeliveryCounts(ctx context.Context) (map[alert.DeliveryState]int, error)
 	Recover(ctx context.Context) error
 	CreateToken(ctx context.Context, token inventory.Token, actor inventory.Actor) error
