@@ -224,8 +224,8 @@ func (a *App) Start() error {
 	if err := a.listen(); err != nil {
 		return errors.Join(err, a.Stop())
 	}
-	if err := a.watchOwn(a.run, a.cfg); err != nil {
-		return errors.Join(err, a.Stop())
+	if err := a.watchOwn(a.run, a.cfg); err != nil { // to guard matters more; the next start or reload tries again
+		a.log.Error("watching the listeners' certificates", "error", err)
 	}
 	a.recallChannels(a.run)
 	a.goRun("notifier", a.notifier.Run)

@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"slices"
 
 	"github.com/certvigil/certvigil/internal/alert"
@@ -19,12 +20,14 @@ type Presented struct {
 // Present takes in the server certificates that the configuration names. What
 // replaced another in the same file supersedes it, unless that one is still
 // presented from elsewhere: replacing the file is how a server certificate is
-// renewed. One that somebody ignores stays ignored.
+// renewed. One that somebody ignores stays ignored. What cannot be taken in, as
+// one that is revoked here, keeps nothing else from it.
 func (s *Service) Present(ctx context.Context, all []Presented, actor Actor) error {
 	known, err := s.store.Items(ctx, ItemFilter{Kind: alert.KindServer})
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, old := range known {
 		next, ok := replacement(old, all)
 		if !ok {
@@ -34,16 +37,12 @@ func (s *Service) Present(ctx context.Context, all []Presented, actor Actor) err
 			OldItemID: old.ID, Certificate: next.Certificate, Pending: next.Certificate.NotBefore.After(s.now()),
 			Source: s.source(alert.SourceConfig, next.Path), Actor: actor, Action: "server.replace",
 		})
-		if err != nil {
-			return err
-		}
+		errs = append(errs, err)
 	}
 	for _, p := range all {
-		if err := s.present(ctx, known, p, actor); err != nil {
-			return err
-		}
+		errs = append(errs, s.present(ctx, known, p, actor))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // present makes sure that a presented certificate is watched.

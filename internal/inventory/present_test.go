@@ -61,3 +61,36 @@ func TestPresent(t *testing.T) {
 		})
 	}
 }
+
+// A certificate that is revoked here takes nobody's place, and keeps no other
+// from being watched.
+func TestPresentRevoked(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ca := certtest.NewCA()
+	issue := func() *certtest.Certificate {
+		return ca.Issue(certtest.Server("orders.example.com"), until(20*alert.Day))
+	}
+	first, revoked, other := issue(), issue(), issue()
+	if err := b.Present(t.Context(), []inventory.Presented{{Path: "a.pem", Certificate: first.Certificate}}, actor); err != nil {
+		t.Fatal(err)
+	}
+	item, _, err := b.AddCertificate(t.Context(), alert.KindServer, inventory.Upload{Data: revoked.PEM(), Actor: actor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.SetTrust(t.Context(), item.ID, alert.Revoked, actor); err != nil {
+		t.Fatal(err)
+	}
+	err = b.Present(t.Context(), []inventory.Presented{
+		{Path: "a.pem", Certificate: revoked.Certificate}, {Path: "b.pem", Certificate: other.Certificate},
+	}, actor)
+	if fault.Rule(err) != "revoked" {
+		t.Errorf("Present: %v, want the rule revoked", err)
+	}
+	for _, c := range []*certtest.Certificate{first, other} {
+		if got, err := b.store.Item(t.Context(), cert.Fingerprint(c.Certificate)); err != nil || got.Watch != alert.Active {
+			t.Errorf("%+v, %v: want it watched", got, err)
+		}
+	}
+}
