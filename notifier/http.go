@@ -46,10 +46,12 @@ func LimitBody(body io.ReadCloser) io.ReadCloser {
 	}{io.LimitReader(body, maxAnswer), body}
 }
 
-// ReadAnswer reads what an HTTP counterpart said, bounded, in one line.
-func ReadAnswer(body io.Reader) string {
+// ReadAnswer reads what an HTTP counterpart said, bounded, in one line. It cuts
+// out the given secrets before it cuts off what is too long: half a secret
+// would be recognised by nobody later on.
+func ReadAnswer(body io.Reader, secrets ...string) string {
 	b, _ := io.ReadAll(io.LimitReader(body, maxAnswer))
-	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(b), "?")), " ")
+	text := strings.Join(strings.Fields(strings.ToValidUTF8(redacted(string(b), secrets), "?")), " ")
 	if r := []rune(text); len(r) > maxWords {
 		text = string(r[:maxWords]) + "…"
 	}

@@ -91,6 +91,17 @@ func TestReadAnswer(t *testing.T) {
 	}
 }
 
+// Wherever an answer is cut off, it does not end in half a secret.
+func TestReadAnswer_NoHalfSecret(t *testing.T) {
+	t.Parallel()
+	const secret = "B0000/XXXXXXXXXXXXXXXXXXXXXXXX"
+	for before := 160; before < 210; before++ {
+		if got := notifier.ReadAnswer(strings.NewReader(strings.Repeat("-", before)+secret+" unknown"), secret); strings.Contains(got, "B0") {
+			t.Errorf("after %d characters: …%s", before, got[150:])
+		}
+	}
+}
+
 func TestRedact(t *testing.T) {
 	t.Parallel()
 	u, err := url.Parse("https://user:hunter2@hooks.example.com/services/T0000/B0000/XXXXXXXXXXXX?key=0123456789")
@@ -100,9 +111,10 @@ func TestRedact(t *testing.T) {
 	secrets := notifier.URLSecrets(u)
 	for _, text := range []string{
 		"no route " + u.RequestURI(), "token XXXXXXXXXXXX unknown", "key 0123456789 unknown", "wrong hunter2", u.String(),
+		"Authorization: Basic dXNlcjpodW50ZXIy",
 	} {
 		got := notifier.Redact(notifier.ChannelFailing(errors.New(text)), secrets...)
-		for _, s := range []string{"XXXXXXXXXXXX", "0123456789", "hunter2"} {
+		for _, s := range []string{"XXXXXXXXXXXX", "0123456789", "hunter2", "dXNlcjpodW50ZXIy"} {
 			if strings.Contains(got.Error(), s) {
 				t.Errorf("%q tells %q", got, s)
 			}

@@ -1,6 +1,7 @@
 package notifier
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/url"
 	"strings"
@@ -56,12 +57,7 @@ func Redact(err error, secrets ...string) error {
 	if err == nil {
 		return nil
 	}
-	text := err.Error()
-	for _, s := range secrets {
-		if s != "" {
-			text = strings.ReplaceAll(text, s, "[redacted]")
-		}
-	}
+	text := redacted(err.Error(), secrets)
 	if text == err.Error() {
 		return err
 	}
@@ -70,9 +66,18 @@ func Redact(err error, secrets ...string) error {
 	return &v
 }
 
+func redacted(text string, secrets []string) string {
+	for _, s := range secrets {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, "[redacted]")
+		}
+	}
+	return text
+}
+
 // URLSecrets lists the parts of a destination's URL that an answer might echo
 // and an error must not tell, for [Redact]: the whole, its path with query, its
-// password, and every long part of them.
+// password, as it is and as it is sent, and every long part of them.
 func URLSecrets(u *url.URL) []string {
 	const long = 8
 	secrets := []string{u.String()}
@@ -80,7 +85,7 @@ func URLSecrets(u *url.URL) []string {
 		secrets = append(secrets, u.RequestURI())
 	}
 	if password, ok := u.User.Password(); ok {
-		secrets = append(secrets, password)
+		secrets = append(secrets, base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)), password)
 	}
 	for _, part := range strings.FieldsFunc(u.RequestURI(), func(r rune) bool { return strings.ContainsRune("/?&=", r) }) {
 		if len(part) >= long {

@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 
@@ -16,11 +18,13 @@ import (
 
 var errHeartbeatURL = errors.New("scanner.heartbeat_url is no URL")
 
-// A statusError is the status line of an answer that is not a success.
-type statusError string
+// A statusError is the status of an answer that is not a success.
+type statusError int
 
 // Error names the status.
-func (e statusError) Error() string { return "the answer was " + string(e) }
+func (e statusError) Error() string {
+	return fmt.Sprintf("the answer was %d %s", int(e), http.StatusText(int(e)))
+}
 
 // cause returns what went wrong without the URL, which may bear a secret.
 func cause(err error) error {

@@ -57,7 +57,7 @@ func ping(ctx context.Context, url string) error {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode/100 != 2 {
-		return statusError(answer.Status)
+		return statusError(answer.StatusCode) // the reason beside it may echo the URL
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ type recorded struct {
 // A recorder notes the answer to a request in the *recorded of its context.
 type recorder struct {
 	next http.RoundTripper
+	of   *Channel
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -52,7 +53,7 @@ func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		got.status, got.header = resp.StatusCode, resp.Header
 		resp.Body = notifier.LimitBody(resp.Body)
 		if resp.StatusCode != http.StatusOK {
-			got.answer = notifier.ReadAnswer(resp.Body)
+			got.answer = notifier.ReadAnswer(resp.Body, r.of.secrets...)
 		}
 	}
 	return resp, err

@@ -52,7 +52,7 @@ func New(o Options) (*Channel, error) {
 		return nil, fault.New(fault.Invalid, "slack", "set exactly one of webhook_url and token")
 	}
 	c := &Channel{options: o, client: notifier.NewHTTPClient(o.Timeout, o.TLS)}
-	c.client.Transport = recorder{next: c.client.Transport}
+	c.client.Transport = recorder{next: c.client.Transport, of: c}
 	if o.Token != "" {
 		if o.Channel == "" {
 			return nil, fault.New(fault.Invalid, "slack", "a token needs the conversation to post to").WithField("channel")

@@ -98,5 +98,5 @@ func (c *Channel) send(ctx context.Context, m notifier.Message) error {
 		return notifier.TransportError(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	return notifier.ResponseError(resp.StatusCode, resp.Header, notifier.ReadAnswer(resp.Body), c.now())
+	return notifier.ResponseError(resp.StatusCode, resp.Header, notifier.ReadAnswer(resp.Body, c.secrets...), c.now())
 }
