@@ -148,7 +148,7 @@ func TestNames_AgreeWithOpenSSL(t *testing.T) {
 	t.Parallel()
 	openssl, err := exec.LookPath("openssl")
 	if err != nil {
-		t.Skip("openssl is not installed")
+		t.Fatal("openssl is not installed: run `make setup`, or install the package openssl")
 	}
 	for _, tt := range names {
 		if strings.ContainsRune(tt.dn, '𝄞') || tt.dn == "" {

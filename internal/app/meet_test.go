@@ -9,6 +9,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/certtest"
+	"github.com/certvigil/certvigil/internal/config"
+	"github.com/certvigil/certvigil/internal/inventory"
+	"github.com/certvigil/certvigil/internal/store"
 )
 
 // eventually waits for what another goroutine is about to do.
@@ -73,18 +79,23 @@ func TestReload_TakesBackLater(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(h *house) string { return h.guarding(closed, "30d") })
 	eventually(t, "the watcher's first look", func() bool { return strings.Contains(h.log.String(), "applied what is trusted") })
-	letGo := h.hold()
+	old := h.cfg
 	h.write("config.toml", h.guarding(open, "31d"))
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- h.Reload(ctx) }()
-	eventually(t, "the new application in force", func() bool { return h.status() == http.StatusOK })
-	cancel()
-	letGo()
-	if err := <-done; err == nil {
-		t.Skip("the rules were scheduled before the end was noticed")
-	} else if !errors.Is(err, context.Canceled) {
+	next, err := config.Load(h.o.ConfigPath, h.o.Getenv)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if err := h.enforce(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.status(); got != http.StatusOK {
+		t.Fatalf("status %d by the new configuration, want 200", got)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel() // so that the store cannot be read for the old one
+	cause := errors.New("a part refused")
+	if err := h.takeBack(ended, old, cause); !errors.Is(err, cause) {
+		t.Fatalf("takeBack: %v, want its cause", err)
 	}
 	eventually(t, "the old application in force", func() bool { return h.status() == http.StatusForbidden })
 }
@@ -123,5 +134,32 @@ func TestReload_NamesChannelsThatAreGone(t *testing.T) {
 	}
 	if want := "channel=old-hook deliveries=1"; !strings.Contains(h.log.String(), want) || strings.Contains(h.log.String(), "channel=hook deliveries") {
 		t.Errorf("the log does not say %s alone:\n%s", want, h.log)
+	}
+}
+
+// A channel that a rule gains is told by the scan after the reload of what the
+// rule's other channel was told before.
+func TestReload_TellsTheChannelGained(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(h *house) string { return h.guarding(closed, "30d") })
+	soon := certtest.SelfSigned(certtest.Client(), certtest.Validity(time.Now().Add(-time.Hour), time.Now().Add(20*alert.Day)))
+	if _, _, err := h.store.AddItem(t.Context(), inventory.NewItem{Kind: alert.KindClient, Certificate: soon.Certificate}); err != nil {
+		t.Fatal(err)
+	}
+	told := func(channel string) func() bool {
+		return func() bool {
+			list, err := h.store.Deliveries(t.Context(), store.DeliveryFilter{Channel: channel})
+			return err == nil && len(list) == 1
+		}
+	}
+	eventually(t, "the first channel told", told("hook"))
+	gained := strings.Replace(h.guarding(closed, "30d"), `channels = ["hook"]`, `channels = ["hook", "mended"]`, 1)
+	h.write("config.toml", gained+"[[channel]]\nname = \"mended\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1/x\"\n")
+	if err := h.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the second channel told", told("mended"))
+	if !told("hook")() {
+		t.Error("the first channel was told again")
 	}
 }
