@@ -335,7 +335,8 @@ func TestDecide_RecipientGained(t *testing.T) {
 		want       verdict
 	}{
 		"within the first threshold": {
-			20 * day, 30 * day, []time.Duration{30 * day},
+			20 * day, 30 * day,
+			[]time.Duration{30 * day},
 			verdict{Told: []string{"default 30d → slack/slack"}, Next: end.Add(-14 * day)},
 		},
 		"within the last one": {

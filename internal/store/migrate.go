@@ -31,8 +31,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
-	const tries = 5
-	for range tries {
+	for range busyTries {
 		var current, target int64
 		if current, target, err = provider.GetVersions(ctx); err != nil {
 			continue

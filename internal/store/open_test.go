@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/store"
@@ -94,7 +96,7 @@ func TestOpen_NewFileIsPrivateAndDurable(t *testing.T) {
 		}
 	}
 	got := s.Pragmas(t)
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "500"} {
 		if got[pragma] != want {
 			t.Errorf("%s is %s, want %s", pragma, got[pragma], want)
 		}
@@ -132,6 +134,21 @@ func TestWrite_WaitsForOthersThenSaysSo(t *testing.T) {
 	err := s.AcceptClock(t.Context(), start)
 	if !fault.Is(err, fault.Unavailable) || fault.Hint(err) == "" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Stopping must not take as long as another process writes.
+func TestWrite_EndsItsWaitWithItsContext(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "certvigil.db")
+	s := openAt(t, store.Options{DSN: path})
+	run(t, raw(t, path), `BEGIN IMMEDIATE`)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	err := s.AcceptClock(ctx, start)
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) > 5*time.Second {
+		t.Errorf("after %s: %v", time.Since(begun), err)
 	}
 }
 

@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -48,7 +50,7 @@ func createPrivate(path string) error {
 // got them. The driver would set synchronous=NORMAL, which loses commits when
 // the power fails.
 func openWriter(path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite3", sqliteURI(path, url.Values{
+	db, err := sql.Open("sqlite3", sqliteURI(path, busyWait, url.Values{
 		"mode":             {"rw"},
 		"_journal_mode":    {"WAL"},
 		"_synchronous":     {"FULL"},
@@ -64,7 +66,7 @@ func openWriter(path string) (*sql.DB, error) {
 }
 
 func openReaders(path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite3", sqliteURI(path, url.Values{
+	db, err := sql.Open("sqlite3", sqliteURI(path, busyTries*busyWait, url.Values{
 		"mode":             {"ro"},
 		"_stmt_cache_size": {"32"},
 	}))
@@ -77,8 +79,15 @@ func openReaders(path string) (*sql.DB, error) {
 	return db, nil
 }
 
-func sqliteURI(path string, params url.Values) string {
-	params.Set("_busy_timeout", "10000") // milliseconds
+// How long the writer waits at once for another process that writes, and how
+// often: ten seconds in all. Readers have to wait only after a crash.
+const (
+	busyWait  = 500 * time.Millisecond
+	busyTries = 20
+)
+
+func sqliteURI(path string, wait time.Duration, params url.Values) string {
+	params.Set("_busy_timeout", strconv.Itoa(int(wait.Milliseconds())))
 	params.Set("_foreign_keys", "on")
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + params.Encode()
 }
@@ -122,6 +131,12 @@ func troubleFault(doing string, err error) error {
 		return nil
 	}
 	return fault.New(fault.Unavailable, "storage", "%s: %w", doing, err).WithHint("%s", hint)
+}
+
+// isBusy reports whether another process writes.
+func isBusy(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && e.Code == sqlite3.ErrBusy
 }
 
 // isUnique reports whether err is the violation of a unique constraint.

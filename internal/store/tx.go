@@ -30,7 +30,7 @@ func (s *Store) read(ctx context.Context, doing string, fn func(*tx) error) erro
 }
 
 func transact(ctx context.Context, db *sql.DB, doing string, fn func(*tx) error) error {
-	t, err := db.BeginTx(ctx, nil)
+	t, err := begin(ctx, db)
 	if err != nil {
 		return wrap(doing, err)
 	}
@@ -42,6 +42,20 @@ func transact(ctx context.Context, db *sql.DB, doing string, fn func(*tx) error)
 		return wrap(doing, err)
 	}
 	return nil
+}
+
+// begin waits its turn, in steps: SQLite hears of the end of ctx only between
+// two waits, and stopping must not take as long as another process writes.
+func begin(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
+	for left := busyTries; ; left-- {
+		t, err := db.BeginTx(ctx, nil)
+		switch {
+		case err == nil || left <= 1 || !isBusy(err):
+			return t, err
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // wrap says what was being done. A fault's words are for the person who reads
