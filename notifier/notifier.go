@@ -54,6 +54,9 @@ type Options struct {
 	Rand    func() float64 // jitter in [0, 1)
 	Logger  *slog.Logger
 	Metrics Metrics
+	// Held says whether the clock cannot be believed, so that nothing is sent
+	// by it: a message would tell wrong times. Nil = never. Kick when it ends.
+	Held func() bool
 
 	SendTimeout time.Duration // of one Send; default 60 s
 	Lease       time.Duration // of a claimed delivery; default 5 min
@@ -103,6 +106,9 @@ func defaults(o *Options) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Held == nil {
+		o.Held = func() bool { return false }
 	}
 	if o.Rand == nil {
 		o.Rand = mathrand.Float64

@@ -150,7 +150,7 @@ func (*worker) sleep(ctx context.Context, d time.Duration, wake <-chan struct{})
 func (w *worker) pass(ctx context.Context) (more bool, err error) {
 	o := &w.n.opts
 	now := o.Now()
-	if w.resume.After(now) {
+	if w.resume.After(now) || o.Held() {
 		return false, nil
 	}
 	until := now.Add(o.Lease)

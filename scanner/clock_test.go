@@ -22,8 +22,15 @@ func TestClock_ForwardJumpIsWaitedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inv := soon(t)
 		d := start(t, inv, nil)
+		if d.Held() {
+			t.Error("a clock in order is held against others")
+		}
 		d.jump(90 * day)
-		pass(14 * time.Minute)
+		pass(time.Minute + time.Second)
+		if !d.Held() {
+			t.Error("others are not told within a minute that the clock jumped")
+		}
+		pass(13 * time.Minute)
 		if inv.scanCount() != 1 || len(inv.sent()) != 0 {
 			t.Fatalf("%d scans and %d deliveries during the hold, want 1 and none", inv.scanCount(), len(inv.sent()))
 		}
@@ -36,6 +43,9 @@ func TestClock_ForwardJumpIsWaitedOut(t *testing.T) {
 		pass(3 * time.Minute)
 		if inv.scanCount() < 2 || len(inv.sent()) != 1 {
 			t.Errorf("%d scans and %d deliveries after the hold, want 2 and 1", inv.scanCount(), len(inv.sent()))
+		}
+		if d.Held() {
+			t.Error("the hold is over, but not for others")
 		}
 		if !strings.Contains(d.log(), "scanning goes on") {
 			t.Error("the end of the hold was not logged")

@@ -119,9 +119,8 @@ func (s *Scanner) behind(ctx context.Context) bool {
 		return false // a scan is running
 	}
 	wall, mono := s.clocks()
-	s.guard.observe(wall, mono)
-	if s.owed {
-		return true
+	if s.guard.observe(wall, mono) > 0 || s.owed {
+		return true // a scan that is held says so
 	}
 	last, err := s.inventory.LastScan(ctx)
 	if err != nil {

@@ -56,7 +56,8 @@ type Scanner struct {
 	onScanned func(context.Context, Result)
 	kicked    chan struct{} // holds one kick, so that any number become one scan
 
-	table atomic.Pointer[timetable] // when to scan
+	table    atomic.Pointer[timetable] // when to scan
+	believed atomic.Bool               // the last check of the clock was in order
 
 	turn    chan struct{} // filled for a whole scan; guards what follows
 	job     cron.Job      // what the schedule wakes; nil before Run
@@ -240,6 +241,7 @@ func (s *Scanner) checkClock(ctx context.Context, wall time.Time, mono time.Dura
 		return fmt.Errorf("reading the accepted clock: %w", err)
 	}
 	err = s.guard.check(wall, mono, last, accepted)
+	s.believed.Store(err == nil)
 	if holding := err != nil; holding != s.holding {
 		s.holding = holding
 		if holding {
@@ -250,6 +252,11 @@ func (s *Scanner) checkClock(ctx context.Context, wall time.Time, mono time.Dura
 	}
 	return err
 }
+
+// Held reports whether the clock is not believed at present, or not yet, since
+// no scan has checked it: what others do by it should wait too. A jump is
+// noticed within a minute.
+func (s *Scanner) Held() bool { return !s.believed.Load() }
 
 // clocks reads both clocks; the wall clock without its monotonic part, since
 // the two are compared.

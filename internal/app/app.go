@@ -152,7 +152,7 @@ func (a *App) buildNotifier(context.Context) error {
 		return err
 	}
 	a.notifier, err = notifier.New(notifier.Options{
-		Setup: s, Outbox: a.store, Now: a.o.Now, Logger: a.log, Metrics: notifier.Metrics{
+		Setup: s, Outbox: a.store, Now: a.o.Now, Logger: a.log, Held: func() bool { return a.scanner.Held() }, Metrics: notifier.Metrics{
 			Attempt: a.metrics.Attempt, Sent: a.metrics.Sent, Failing: a.metrics.ChannelFailing,
 		},
 	})

@@ -114,9 +114,7 @@ func (a *App) scanned(ctx context.Context, r scanner.Result) {
 	} else {
 		a.clock.confirm(r.At)
 		a.metrics.Scan(r.At, r.Took)
-	}
-	if r.Deliveries > 0 {
-		a.notifier.Kick()
+		a.notifier.Kick() // for what was found, and for what waited while the clock was not believed
 	}
 	a.heartbeat(ctx, r)
 }
