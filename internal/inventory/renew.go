@@ -231,9 +231,11 @@ func issuerStored(bundles []Bundle, c *x509.Certificate) bool {
 }
 
 // mayAnchor reports whether a CA may take the place of another at once:
-// because its key vouches for it, or because somebody may add trust anchors.
+// because somebody may add trust anchors, or because the old key vouches for
+// it and it may vouch for no more than the old one. The constraints of a CA
+// are what its users agreed to, not its holder's to lift.
 func mayAnchor(current, fresh *x509.Certificate, old alert.Item, a Authority) bool {
-	return a.Write || (a.ItemID != "" && a.ItemID == old.ID) || cert.SignedBy(fresh, current)
+	return a.Write || (a.ItemID != "" && a.ItemID == old.ID) || cert.SignedBy(fresh, current) && !cert.Widens(current, fresh)
 }
 
 func (s *Service) replace(ctx context.Context, old alert.Item, fresh *x509.Certificate, r Replacement) (Renewal, error) {

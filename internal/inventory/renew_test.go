@@ -80,7 +80,8 @@ func until(d time.Duration) certtest.Option {
 func TestRenewCA(t *testing.T) {
 	t.Parallel()
 	name := certtest.CommonName("Partner CA")
-	old := certtest.NewCA(name, until(20*alert.Day))
+	bounded := certtest.MaxPathLen(1)
+	old := certtest.NewCA(name, bounded, until(20*alert.Day))
 	for _, tc := range []struct {
 		name      string
 		fresh     *certtest.Certificate
@@ -89,13 +90,14 @@ func TestRenewCA(t *testing.T) {
 	}{
 		{"the same key, by a plain renew token", old.Renew(until(400 * alert.Day)), plain, inventory.StatusRenewed},
 		{"another key, by a plain renew token", certtest.NewCA(name, until(400*alert.Day)), plain, inventory.StatusProposed},
-		{"another key that the old one signed", certtest.NewCA(name, until(400*alert.Day)).CrossSigned(old), plain, inventory.StatusRenewed},
+		{"another key that the old one signed", certtest.NewCA(name, bounded, until(400*alert.Day)).CrossSigned(old), plain, inventory.StatusRenewed},
 		{"another key, by a token of this item", certtest.NewCA(name, until(400*alert.Day)), bound, inventory.StatusRenewed},
 		{"another key, by a write token", certtest.NewCA(name, until(400*alert.Day)), write, inventory.StatusRenewed},
 		{"by a token of another item", old.Renew(until(400 * alert.Day)), elsewhere, "other_item"},
 		{"no later end", old.Renew(until(20 * alert.Day)), write, "not_later"},
 		{"another subject", certtest.NewCA(certtest.CommonName("Other CA"), until(400*alert.Day)), write, "subject_differs"},
 		{"a leaf in place of a CA", certtest.NewCA().Issue(name, until(400*alert.Day)), write, "not_a_ca"},
+		{"the same key that may vouch for more", old.Renew(until(400*alert.Day), certtest.MaxPathLen(2)), plain, inventory.StatusProposed},
 		{"not valid yet", old.Renew(certtest.Validity(start.Add(5*alert.Day), start.Add(400*alert.Day))), plain, inventory.StatusPending},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
