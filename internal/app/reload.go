@@ -56,7 +56,6 @@ func (a *App) reload(ctx context.Context) error {
 	if err := a.watchOwn(ctx, next); err != nil { // presented they are already; the next reload tries again
 		a.log.Error("watching the listeners' certificates", "error", err)
 	}
-	a.scanner.Kick()
 	return nil
 }
 
