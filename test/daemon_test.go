@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -107,15 +108,20 @@ func eventually(t *testing.T, limit time.Duration, what string, try func() error
 	t.Fatalf("%s: not within %s: %v", what, limit, err)
 }
 
-// freeAddress returns a loopback address on which nothing listens now.
+// freeAddress returns a loopback address on which nothing listens now, below
+// the ports that systems hand out by themselves (from 32768 on Linux): nobody
+// is given it before the server listens there.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 20 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port found")
+	return ""
 }
 
 // A site is the configuration of the walk-through.

@@ -3,13 +3,16 @@ package demo
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"text/template"
@@ -135,13 +138,26 @@ func (w *world) close() {
 	}
 }
 
+// The ports that the daemon may get: below those that systems hand out by
+// themselves (from 32768 on Linux), or another process might be given one
+// between our finding it free and the daemon's listening on it.
+const firstPort, ports = 20000, 12000
+
 // freeAddress returns a loopback address that nobody listens on.
 func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var failed error
+	for range 20 {
+		n, err := rand.Int(rand.Reader, big.NewInt(ports))
+		if err != nil {
+			return "", err
+		}
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.FormatInt(firstPort+n.Int64(), 10)))
+		if err == nil {
+			return ln.Addr().String(), ln.Close()
+		}
+		failed = err
 	}
-	return ln.Addr().String(), ln.Close()
+	return "", fmt.Errorf("looking for a free port: %w", failed)
 }
 
 // A daemon is a running `certvigil serve`.
@@ -169,21 +185,23 @@ func (w *world) startDaemon(ctx context.Context, binary string) (*daemon, error)
 	}
 	d := &daemon{cmd: cmd, done: make(chan error, 1), log: logPath}
 	go func() { d.done <- cmd.Wait() }()
-	if err := d.awaitReady(ctx, "http://"+w.admin+"/readyz"); err != nil {
+	if err := d.awaitReady(ctx, w.admin); err != nil {
 		d.stop()
 		return nil, err
 	}
 	return d, nil
 }
 
-func (d *daemon) awaitReady(ctx context.Context, url string) error {
+// awaitReady waits until the daemon answers that it is ready, and is the one
+// that listens on the address: what answers there might be another's.
+func (d *daemon) awaitReady(ctx context.Context, admin string) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		answer, err := request{URL: url}.do(ctx)
-		if err == nil && answer.Status == http.StatusOK {
+		answer, err := request{URL: "http://" + admin + "/readyz"}.do(ctx)
+		if err == nil && answer.Status == http.StatusOK && strings.Contains(d.tail(), "listener=admin address="+admin) {
 			return nil
 		}
 		select {
