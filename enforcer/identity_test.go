@@ -1,7 +1,6 @@
 package enforcer_test
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -36,23 +35,8 @@ var spoofs = []string{
 // raw sends a request as it is spelled and returns what the origin saw.
 func (g *guard) raw(pair *tls.Certificate, request string) *http.Request {
 	g.t.Helper()
-	cfg := g.tls(pair)
-	cfg.ServerName = orders
-	conn, err := tls.Dial("tcp", g.addr, cfg)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.Write([]byte(request)); err != nil {
-		g.t.Fatal(err)
-	}
-	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != 200 {
-		g.t.Fatalf("status %d", res.StatusCode)
+	if status := g.rawStatus(pair, request); status != 200 {
+		g.t.Fatalf("status %d", status)
 	}
 	return <-g.seen
 }

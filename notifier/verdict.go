@@ -15,6 +15,7 @@ type verdict struct {
 	after                       time.Duration // for limited; 0 = not said
 }
 
+// Unwrap returns the error that was marked.
 func (v *verdict) Unwrap() error { return v.error }
 
 // Permanent marks an error that no retry of this message can mend.

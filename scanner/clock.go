@@ -47,9 +47,7 @@ func (g *guard) believe(wall time.Time, mono time.Duration) {
 // jump forward, or with a wall clock that is behind the last scan. An
 // operator's word, accepted within the last hour of this same clock, ends both.
 func (g *guard) check(wall time.Time, mono time.Duration, lastScan, accepted time.Time) error {
-	age := wall.Sub(accepted)
-	trusted := age >= 0 && age < acceptedFresh
-	if trusted {
+	if Confirms(accepted, wall) {
 		g.believe(wall, mono)
 		return nil
 	}
@@ -62,6 +60,14 @@ func (g *guard) check(wall time.Time, mono time.Duration, lastScan, accepted tim
 			wall.Format(time.RFC3339), lastScan.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// Confirms reports whether an operator's word on the clock, given at accepted
+// by that same clock, is good at now: for an hour, and never by a clock that
+// has run back since.
+func Confirms(accepted, now time.Time) bool {
+	age := now.Sub(accepted)
+	return age >= 0 && age < acceptedFresh
 }
 
 func clockHeld(format string, args ...any) error {

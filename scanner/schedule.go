@@ -70,8 +70,10 @@ func (t *timetable) clockFace(at time.Time) time.Time {
 // cronLogger hands cron's own log to slog. Its routine messages are noise.
 type cronLogger struct{ *slog.Logger }
 
+// Info implements cron.Logger.
 func (l cronLogger) Info(msg string, args ...any) { l.Debug("schedule", append(args, "what", msg)...) }
 
+// Error implements cron.Logger.
 func (l cronLogger) Error(err error, msg string, args ...any) {
 	l.Logger.Error("schedule", append(args, "what", msg, "error", err)...)
 }

@@ -28,8 +28,10 @@ type statusError struct {
 	fault  *fault.Error
 }
 
+// Error returns the fault's text.
 func (e *statusError) Error() string { return e.fault.Error() }
 
+// Unwrap returns the fault.
 func (e *statusError) Unwrap() error { return e.fault }
 
 // fail answers with the problem that an error is, and logs it: in full and

@@ -2,45 +2,20 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
-	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/metrics"
+	"github.com/certvigil/certvigil/internal/store"
 	"github.com/certvigil/certvigil/scanner"
 )
 
-var errHeartbeatURL = errors.New("scanner.heartbeat_url is no URL")
-
-// A statusError is the status of an answer that is not a success.
-type statusError int
-
-// Error names the status.
-func (e statusError) Error() string {
-	return fmt.Sprintf("the answer was %d %s", int(e), http.StatusText(int(e)))
-}
-
-// cause returns what went wrong without the URL, which may bear a secret.
-func cause(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
-
 // announce says in the log what the daemon does from now on.
 func (a *App) announce(ctx context.Context) {
-	groups, err := a.store.Groups(ctx)
-	if err != nil {
-		a.log.Warn("counting what is watched", "error", err)
-	}
+	groups := a.groups(ctx)
 	counts := map[alert.Kind]int{}
 	for _, g := range groups {
 		if g.Watch == alert.Active || g.Watch == alert.Pending {
@@ -50,22 +25,27 @@ func (a *App) announce(ctx context.Context) {
 	a.log.Info("watching", "cas", counts[alert.KindCA], "clients", counts[alert.KindClient], "servers", counts[alert.KindServer],
 		"rules", len(a.cfg.Alerts), "channels", len(a.cfg.Channels))
 	a.log.Info("scanning", "schedule", a.cfg.Scanner.Schedule, "timezone", a.cfg.Scanner.Timezone, "next", a.scanner.Next().UTC())
-	a.warn(ctx, a.cfg)
+	a.warn(ctx, a.cfg, groups)
+}
+
+// groups counts what is watched, for the words in the log.
+func (a *App) groups(ctx context.Context) []store.Group {
+	groups, err := a.store.Groups(ctx)
+	if err != nil {
+		a.log.Warn("counting what is watched", "error", err)
+	}
+	return groups
 }
 
 // warn says what is allowed but would keep somebody from being told.
-func (a *App) warn(ctx context.Context, cfg *config.Config) {
+func (a *App) warn(ctx context.Context, cfg *config.Config, groups []store.Group) {
 	for _, w := range cfg.Warnings {
 		a.log.Warn("configuration", "warning", w)
 	}
 	a.warnOrphans(ctx, cfg)
-	groups, err := a.store.Groups(ctx)
-	if err != nil {
-		return
-	}
-	uncovered := map[alert.Kind]int{}
+	rules, uncovered := Rules(cfg), map[alert.Kind]int{}
 	for _, g := range groups {
-		if g.Watch == alert.Active && !covered(Rules(cfg), alert.Item{Kind: g.Kind, Labels: g.Labels}) {
+		if g.Watch == alert.Active && !covered(rules, alert.Item{Kind: g.Kind, Labels: g.Labels}) {
 			uncovered[g.Kind] += g.Count
 		}
 	}

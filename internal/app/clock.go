@@ -3,6 +3,8 @@ package app
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/certvigil/certvigil/scanner"
 )
 
 // A floorClock never runs below the last confirmed instant, so that setting
@@ -34,15 +36,11 @@ func (c *floorClock) now() time.Time {
 	return now
 }
 
-// acceptedFresh is how long an operator's word on the clock is good, as the
-// scanner has it.
-const acceptedFresh = time.Hour
-
 // confirmed returns the last confirmed instant at the start of a process: that
 // of the last scan, unless it lies ahead and an operator has since confirmed
 // the clock as it is.
 func confirmed(lastScan, accepted, now time.Time) time.Time {
-	if lastScan.After(now) && !accepted.After(now) && now.Sub(accepted) < acceptedFresh {
+	if lastScan.After(now) && scanner.Confirms(accepted, now) {
 		return now
 	}
 	return lastScan

@@ -2,10 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/certvigil/certvigil/notifier"
 	"github.com/certvigil/certvigil/scanner"
 )
 
@@ -42,6 +45,16 @@ func (a *App) heartbeat(ctx context.Context, r scanner.Result) {
 	})
 }
 
+var errHeartbeatURL = errors.New("scanner.heartbeat_url is no URL")
+
+// A statusError is the status of an answer that is not a success.
+type statusError int
+
+// Error names the status.
+func (e statusError) Error() string {
+	return fmt.Sprintf("the answer was %d %s", int(e), http.StatusText(int(e)))
+}
+
 // heartbeatClient bounds what a ping may take.
 var heartbeatClient = &http.Client{Timeout: 15 * time.Second}
 
@@ -53,7 +66,7 @@ func ping(ctx context.Context, url string) error {
 	}
 	answer, err := heartbeatClient.Do(req)
 	if err != nil {
-		return cause(err)
+		return notifier.TransportError(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode/100 != 2 {

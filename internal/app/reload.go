@@ -24,7 +24,7 @@ func (a *App) Reload(ctx context.Context) error {
 		return err
 	}
 	a.log.Info("reloaded the configuration", "file", a.o.ConfigPath, "applications", len(a.cfg.Applications), "channels", len(a.cfg.Channels), "rules", len(a.cfg.Alerts))
-	a.warn(a.run, a.cfg)
+	a.warn(a.run, a.cfg, a.groups(a.run))
 	return nil
 }
 
