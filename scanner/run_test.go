@@ -298,12 +298,12 @@ func TestScanner_Run_CatchesUpInSpring(t *testing.T) {
 	})
 }
 
-func TestScanner_SetRules(t *testing.T) {
+func TestScanner_Reconfigure_Rules(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		inv := newMemory(item("i", func(it *alert.Item) { it.NotAfter = time.Now().Add(50 * day) }))
 		d := start(t, inv, nil)
-		if err := d.SetRules(t.Context(), []scanner.Rule{rule("default", before(60*day))}); err != nil {
+		if err := d.Reconfigure(t.Context(), []scanner.Rule{rule("default", before(60*day))}, "", nil); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -311,26 +311,26 @@ func TestScanner_SetRules(t *testing.T) {
 			t.Errorf("%d deliveries after a wider threshold, want 1", got)
 		}
 		times := inv.reschedules
-		if err := d.SetRules(t.Context(), []scanner.Rule{rule("default", before(60*day))}); err != nil {
+		if err := d.Reconfigure(t.Context(), []scanner.Rule{rule("default", before(60*day))}, "", nil); err != nil {
 			t.Fatal(err)
 		}
 		if inv.reschedules != times {
 			t.Error("the same rules were computed anew")
 		}
-		err := d.SetRules(t.Context(), []scanner.Rule{rule("x"), rule("x")})
+		err := d.Reconfigure(t.Context(), []scanner.Rule{rule("x"), rule("x")}, "", nil)
 		if !fault.Is(err, fault.Invalid) {
 			t.Errorf("two rules of one name: %v, want an invalid fault", err)
 		}
 	})
 }
 
-func TestScanner_SetRules_CutOffIsDoneByTheNextScan(t *testing.T) {
+func TestScanner_Reconfigure_CutOffIsDoneByTheNextScan(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		inv := newMemory(item("i", func(it *alert.Item) { it.NotAfter = time.Now().Add(50 * day) }))
 		d := start(t, inv, nil)
 		inv.set(func(m *memory) { m.failReschedule = errors.New("cut off") })
-		if err := d.SetRules(t.Context(), []scanner.Rule{rule("default", before(60*day))}); err == nil {
+		if err := d.Reconfigure(t.Context(), []scanner.Rule{rule("default", before(60*day))}, "", nil); err == nil {
 			t.Fatal("no error from an inventory that failed")
 		}
 		synctest.Wait()

@@ -30,7 +30,7 @@ type Options struct {
 	Logger    *slog.Logger
 	// OnScanned is called after every attempt to scan, on the goroutine that
 	// scanned, also when it failed, was held or panicked. It must not call
-	// Scan or SetRules.
+	// Scan or Reconfigure.
 	OnScanned func(context.Context, Result)
 }
 
@@ -173,25 +173,16 @@ func widest(rules []Rule) time.Duration {
 	return widest
 }
 
-// SetRules puts new rules in force, computes anew when each item is due, and
-// kicks a scan. On an error from the inventory the rules are in force all the
-// same, and the next scan does the rest first; wrong rules, and a ctx that ends
-// while it waits for a running scan, change nothing.
-func (s *Scanner) SetRules(ctx context.Context, rules []Rule) error {
-	return s.configure(ctx, rules, nil)
-}
-
-// Reconfigure is SetRules with a new schedule and its location as well, each
-// with the default of Options. A wrong one changes nothing.
+// Reconfigure puts new rules and a new schedule in force, computes anew when
+// each item is due, and kicks a scan. Schedule and location have the defaults
+// of Options. On an error from the inventory the rules are in force all the
+// same, and the next scan does the rest first; wrong rules, a wrong schedule,
+// and a ctx that ends while it waits for a running scan, change nothing.
 func (s *Scanner) Reconfigure(ctx context.Context, rules []Rule, schedule string, location *time.Location) error {
 	table, err := newTimetable(schedule, location)
 	if err != nil {
 		return err
 	}
-	return s.configure(ctx, rules, table)
-}
-
-func (s *Scanner) configure(ctx context.Context, rules []Rule, table *timetable) error {
 	if err := checkRules(rules); err != nil {
 		return err
 	}
@@ -200,10 +191,8 @@ func (s *Scanner) configure(ctx context.Context, rules []Rule, table *timetable)
 	}
 	defer s.end()
 	s.rules, s.key = rules, rulesKey(rules)
-	if table != nil {
-		s.table.Store(table)
-		s.engage()
-	}
+	s.table.Store(table)
+	s.engage()
 	defer s.Kick()
 	return s.reschedule(ctx)
 }

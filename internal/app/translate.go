@@ -42,7 +42,7 @@ func Rules(cfg *config.Config) []scanner.Rule {
 		}
 		for _, name := range a.Channels {
 			if c, ok := channelNamed(cfg, name); ok {
-				rule.Targets = append(rule.Targets, scanner.Target{Channel: name, Recipients: recipients(c), Single: c.Type == config.TypeWebhook && c.Format == webhook.FormatAccess})
+				rule.Targets = append(rule.Targets, scanner.Target{Channel: name, Recipients: recipients(c), Single: c.Type == config.TypeWebhook && webhook.Single(c.Format)})
 			}
 		}
 		rules = append(rules, rule)

@@ -123,20 +123,6 @@ func TestSignedBy(t *testing.T) {
 	}
 }
 
-func TestSameKey(t *testing.T) {
-	t.Parallel()
-	ca := certtest.NewCA()
-	if !cert.SameKey(ca.Certificate, ca.Renew().Certificate) {
-		t.Error("a renewal with the same key is not seen as such")
-	}
-	if cert.SameKey(ca.Certificate, ca.Renew(certtest.NewKey()).Certificate) {
-		t.Error("a renewal with another key passes for the same key")
-	}
-	if cert.SameKey(ca.Certificate, ca.Renew(certtest.Ed25519(), certtest.Key(certtest.NewCA(certtest.Ed25519()).Key)).Certificate) {
-		t.Error("keys of different types pass for the same")
-	}
-}
-
 func TestCheckSuccessor(t *testing.T) {
 	t.Parallel()
 	later := certtest.Validity(testTime, testTime.AddDate(2, 0, 0))

@@ -2,7 +2,6 @@ package cert
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/x509"
 	"slices"
 	"time"
@@ -49,12 +48,6 @@ func sameSANs(a, b *x509.Certificate) bool {
 		return slices.Compact(slices.Sorted(slices.Values(SANs(c))))
 	}
 	return slices.Equal(set(a), set(b))
-}
-
-// SameKey reports whether both certificates hold the same public key.
-func SameKey(a, b *x509.Certificate) bool {
-	key, ok := a.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && key.Equal(b.PublicKey)
 }
 
 // SignedBy reports whether parent's key signed child. It looks at no name, and
