@@ -56,7 +56,7 @@ func TestApply_refuses(t *testing.T) {
 		}), "application"},
 		{"nobody included", app(func(a *enforcer.Application) { a.Policies = []enforcer.Policy{policy("p", enforcer.Allow)} }), "application"},
 		{"empty selector", selector(enforcer.Selector{CA: "root"}), "application"},
-		{"two selectors in one", selector(enforcer.Selector{Everyone: true, CommonName: "x"}), "application"},
+		{"two selectors in one", selector(enforcer.Selector{Everyone: true, CommonName: []string{"x"}}), "application"},
 		{"bundle for a wrong name", func(s *enforcer.State) { s.Bundles[0].Hostnames = []string{"a b"} }, "bundle"},
 		{"bundle with a hole", func(s *enforcer.State) { s.Bundles[0].Anchors = append(s.Bundles[0].Anchors, nil) }, "bundle"},
 		{"unreadable revocation", func(s *enforcer.State) { s.Revoked = map[string]struct{}{"AB:CD": {}} }, "revoked"},

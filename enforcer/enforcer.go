@@ -22,9 +22,20 @@ type Options struct {
 	Logger  *slog.Logger     // default discards
 	Metrics Metrics
 
+	// AccessLog is called once for each request that has ended, refused ones
+	// included; nil costs nothing. It must not block, nor keep the record.
+	AccessLog func(*Access)
+
 	HandshakeTimeout time.Duration // default 10 s
 	OriginTimeout    time.Duration // until the origin's response head; default 100 s
 	MaxHandshakes    int           // at once, the rest waits; default 512
+
+	HeaderTimeout      time.Duration // to send a request head; default 10 s
+	BodyTimeout        time.Duration // without a byte of a request body, or of an answer taken; default 2 min
+	IdleTimeout        time.Duration // between requests; default 2 min
+	ConnectionLifetime time.Duration // after which a connection is asked to end; default 24 h
+	MaxHeaderBytes     int           // of a request head; default 64 KiB
+	MaxChainBytes      int           // of a client's certificates; default 64 KiB
 }
 
 // Metrics are called for what happens on the listener; nil functions are
@@ -34,6 +45,10 @@ type Metrics struct {
 	Handshake func(resumed bool, err error)
 	Request   func(application string, admitted bool, reason Reason)
 	CutOff    func(application string, reason Reason) // a request in flight lost its admission
+
+	Verified    func(took time.Duration, remembered bool)    // a verdict was looked up (took is 0) or taken
+	Origin      func(application string, took time.Duration) // until the origin's response head
+	Connections func(delta int)                              // opened or closed, after the handshake
 }
 
 const (

@@ -11,6 +11,7 @@ import (
 type flight struct {
 	subject
 	cancel context.CancelCauseFunc
+	tally  tally
 
 	mu       sync.Mutex
 	abort    func()   // hangs up; nil once the request has ended

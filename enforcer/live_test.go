@@ -49,7 +49,7 @@ func TestTrustChange(t *testing.T) {
 		},
 		{"policy changed", 200, 403, nil, func(e env) {
 			apps := append([]enforcer.Application(nil), e.state.Applications...)
-			apps[0].Policies = []enforcer.Policy{{Name: "none", Action: enforcer.Block, Include: []enforcer.Selector{{CommonName: "James Royal"}}}, apps[0].Policies[0]}
+			apps[0].Policies = []enforcer.Policy{{Name: "none", Action: enforcer.Block, Include: []enforcer.Selector{{CommonName: []string{"James Royal"}}}}, apps[0].Policies[0]}
 			apps[0].Policies[1].Action = enforcer.Allow
 			e.state.Applications = apps
 			e.apply()

@@ -49,7 +49,7 @@ func checkPolicy(p *Policy) error {
 	}
 	for _, sel := range slices.Concat(p.Include, p.Require, p.Exclude) {
 		fields := 0
-		for _, set := range []bool{sel.Certificate, sel.Everyone, sel.CommonName != "", sel.IP.IsValid()} {
+		for _, set := range []bool{sel.Certificate, sel.Everyone, len(sel.CommonName) > 0, len(sel.IP) > 0} {
 			if set {
 				fields++
 			}
@@ -104,9 +104,9 @@ func (s *Selector) matches(f facts) bool {
 		return true
 	case s.Certificate:
 		return f.verdict.valid
-	case s.CommonName != "":
-		return f.verdict.valid && f.verdict.commonName == s.CommonName
+	case len(s.CommonName) > 0:
+		return f.verdict.valid && slices.Contains(s.CommonName, f.verdict.commonName)
 	default:
-		return s.IP.Contains(f.addr)
+		return isTrusted(f.addr, s.IP)
 	}
 }

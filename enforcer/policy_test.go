@@ -13,10 +13,10 @@ var (
 	certified = []enforcer.Selector{{Certificate: true}}
 )
 
-func named(cn string) enforcer.Selector { return enforcer.Selector{CommonName: cn} }
+func named(cn string) enforcer.Selector { return enforcer.Selector{CommonName: []string{cn}} }
 
 func from(prefix string) enforcer.Selector {
-	return enforcer.Selector{IP: netip.MustParsePrefix(prefix)}
+	return enforcer.Selector{IP: []netip.Prefix{netip.MustParsePrefix(prefix)}}
 }
 
 func policy(name string, action enforcer.Action, include ...enforcer.Selector) enforcer.Policy {
@@ -104,7 +104,7 @@ func TestSelectorCA(t *testing.T) {
 	t.Parallel()
 	g := newGuard(t, func(s *enforcer.State) {
 		s.Bundles[1].Hostnames = append(s.Bundles[1].Hostnames, orders)
-		s.Applications[0].Policies = []enforcer.Policy{policy("p", enforcer.Allow, enforcer.Selector{CommonName: "James Royal", CA: "root"})}
+		s.Applications[0].Policies = []enforcer.Policy{policy("p", enforcer.Allow, enforcer.Selector{CommonName: []string{"James Royal"}, CA: "root"})}
 	})
 	wantStatus(t, get(t, g.client(g.james()), "https://"+orders+"/"), 200)
 	impostor := leaf(g.other, g.commonJames()...)

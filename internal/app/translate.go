@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -141,10 +142,17 @@ func selectors(list []config.Selector) []enforcer.Selector {
 	out := make([]enforcer.Selector, 0, len(list))
 	for _, s := range list {
 		alone := s.CA != "" && !s.Certificate && !s.Everyone && s.CommonName == "" && s.IP == ""
-		out = append(out, enforcer.Selector{
+		sel := enforcer.Selector{
 			Certificate: s.Certificate || alone, // a CA by itself means any valid certificate of it
-			Everyone:    s.Everyone, CommonName: s.CommonName, IP: s.Prefix(), CA: s.CA,
-		})
+			Everyone:    s.Everyone, CA: s.CA,
+		}
+		if s.CommonName != "" {
+			sel.CommonName = []string{s.CommonName}
+		}
+		if s.IP != "" {
+			sel.IP = []netip.Prefix{s.Prefix()}
+		}
+		out = append(out, sel)
 	}
 	return out
 }

@@ -159,8 +159,8 @@ func TestApplication(t *testing.T) {
 		RFC9440: true, TLSClientAuthHeaders: true, RequestHeaders: map[string]string{"X-Cert-Serial": "{serial}"}, OptionsPreflightBypass: true,
 		Policies: []enforcer.Policy{{
 			Name: "devices", Action: enforcer.Allow,
-			Include: []enforcer.Selector{{Certificate: true}, {Certificate: true, CA: "root"}, {CommonName: "James Royal", CA: "root"}},
-			Require: []enforcer.Selector{{IP: netip.MustParsePrefix("192.0.2.0/24")}, {IP: netip.MustParsePrefix("2001:db8::1/128"), CA: "root"}},
+			Include: []enforcer.Selector{{Certificate: true}, {Certificate: true, CA: "root"}, {CommonName: []string{"James Royal"}, CA: "root"}},
+			Require: []enforcer.Selector{{IP: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, {IP: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/128")}, CA: "root"}},
 			Exclude: []enforcer.Selector{{Everyone: true}},
 		}},
 	}

@@ -16,7 +16,7 @@ import (
 const module = "github.com/certvigil/certvigil/"
 
 // The inner ring: words and rules that everything else may speak of.
-var inner = []string{"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/header", "internal/hostname", "internal/inventory"}
+var inner = []string{"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inventory"}
 
 // mayImport lists, for each package, the packages of this module that its
 // production code may import. Arrows point inward: the three subsystems never
@@ -28,9 +28,11 @@ var mayImport = map[string][]string{
 	"internal/alert":     {"internal/fault"},
 	"internal/cert":      {"internal/fault"},
 	"internal/crl":       {"internal/cert", "internal/fault"},
+	"internal/fetch":     {"internal/fault"},
+	"internal/glob":      {"internal/fault"},
 	"internal/header":    {"internal/fault"},
 	"internal/hostname":  {"internal/fault"},
-	"internal/inventory": {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/hostname"},
+	"internal/inventory": {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/hostname"},
 
 	"templates":             {"internal/alert", "internal/fault"},
 	"scanner":               {"internal/alert", "internal/fault"},
@@ -39,22 +41,23 @@ var mayImport = map[string][]string{
 	"notifier/slack":        {"internal/alert", "internal/fault", "notifier", "templates"},
 	"notifier/webhook":      {"internal/alert", "internal/fault", "notifier", "templates"},
 	"notifier/notifiertest": {"internal/alert", "notifier"},
-	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/header", "internal/hostname", "templates"},
+	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "enforcer/origin", "templates"},
+	"enforcer/origin":       {"internal/fault"},
 
 	"internal/store":           inner,
 	"internal/store/storetest": append([]string{"internal/certtest", "internal/store", "notifier", "scanner"}, inner...),
 	"internal/api":             append([]string{"templates"}, inner...),
 	"internal/dashboard":       append([]string{"templates"}, inner...),
-	"internal/config":          {"internal/alert", "internal/fault", "internal/header", "internal/hostname"},
+	"internal/config":          {"internal/alert", "internal/fault", "internal/glob", "internal/header", "internal/hostname"},
 	"internal/metrics":         {"internal/alert", "internal/fault"},
 	"internal/certtest":        {},
 	"internal/demo":            {"internal/alert", "internal/certtest", "internal/fault"},
 
 	"internal/app": append([]string{
-		"enforcer", "internal/api", "internal/config", "internal/dashboard", "internal/metrics", "internal/store",
+		"enforcer", "internal/api", "internal/config", "internal/fetch", "internal/dashboard", "internal/metrics", "internal/store",
 		"notifier", "notifier/email", "notifier/slack", "notifier/webhook", "scanner", "templates",
 	}, inner...),
-	"cmd/certvigil": append([]string{"internal/app", "internal/config", "internal/demo", "internal/store"}, inner...),
+	"cmd/certvigil": append([]string{"internal/app", "internal/config", "internal/demo", "internal/fetch", "internal/store"}, inner...),
 }
 
 // standardOnly are the packages without any library.

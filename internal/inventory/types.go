@@ -32,6 +32,8 @@ type Bundle struct {
 	Members   []Member  `json:"members"`   // in PEM order; a renewal goes before what it replaces
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+
+	Constraints Constraints `json:"constraints"`
 }
 
 // Actor kinds.
@@ -110,6 +112,7 @@ type NewBundle struct {
 	Certificates []*x509.Certificate // in PEM order
 	Roles        []Role              // one for each certificate
 	Labels       map[string]string
+	Constraints  *Constraints // nil leaves those that are stored; a new bundle then has none
 	Source       alert.Source
 	Actor        Actor
 }
