@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -128,6 +127,9 @@ func application(a config.Application) enforcer.Application {
 		ID: objectID("application", a.Name), Name: a.Name, Hostname: a.Hostname, Path: a.Path, Origin: a.OriginURL(),
 		SessionDuration: a.SessionDuration.Duration, ReportOnly: a.Mode == config.ModeReportOnly, Forwarding: enforcer.Forwarding(a.Forwarding),
 		RFC9440: a.RFC9440, TLSClientAuthHeaders: a.TLSClientAuthHeaders, RequestHeaders: a.RequestHeaders, OptionsPreflightBypass: a.OptionsPreflightBypass,
+		OriginTLS:      enforcer.OriginTLS{Roots: a.OriginRoots, Certificate: a.OriginPair, ServerName: a.OriginServerName, ID: a.OriginTLSID},
+		ConnectTimeout: a.ConnectTimeout.Duration, OriginTimeout: a.OriginTimeout.Duration,
+		Deny: enforcer.Denial{Message: a.DenyMessage, Page: a.DenyTemplate, URL: a.DenyTarget()},
 	}
 	for _, p := range a.Policies {
 		out.Policies = append(out.Policies, enforcer.Policy{
@@ -141,18 +143,11 @@ func application(a config.Application) enforcer.Application {
 func selectors(list []config.Selector) []enforcer.Selector {
 	out := make([]enforcer.Selector, 0, len(list))
 	for _, s := range list {
-		alone := s.CA != "" && !s.Certificate && !s.Everyone && s.CommonName == "" && s.IP == ""
-		sel := enforcer.Selector{
-			Certificate: s.Certificate || alone, // a CA by itself means any valid certificate of it
-			Everyone:    s.Everyone, CA: s.CA,
-		}
-		if s.CommonName != "" {
-			sel.CommonName = []string{s.CommonName}
-		}
-		if s.IP != "" {
-			sel.IP = []netip.Prefix{s.Prefix()}
-		}
-		out = append(out, sel)
+		out = append(out, enforcer.Selector{
+			Certificate: s.Certificate || s.Conditions() == 0, // a CA by itself means any valid certificate of it
+			Everyone:    s.Everyone, CommonName: s.CommonName, IP: s.Prefixes(),
+			SANDNS: s.SANDNS, SANURI: s.SANURI, Issuer: s.Issuer, Serial: s.Serial, Fingerprint: s.Fingerprint, CA: s.CA,
+		})
 	}
 	return out
 }

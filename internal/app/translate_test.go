@@ -148,8 +148,8 @@ func TestApplication(t *testing.T) {
 		RFC9440: true, TLSClientAuthHeaders: true, RequestHeaders: map[string]string{"X-Cert-Serial": "{serial}"}, OptionsPreflightBypass: true,
 		Policies: []config.Policy{{
 			Name: "devices", Action: "allow",
-			Include: []config.Selector{{Certificate: true}, {CA: "root"}, {CommonName: "James Royal", CA: "root"}},
-			Require: []config.Selector{{IP: "192.0.2.0/24"}, {IP: "2001:db8::1", CA: "root"}},
+			Include: []config.Selector{{Certificate: true}, {CA: "root"}, {CommonName: config.Texts{"James Royal"}, CA: "root"}},
+			Require: []config.Selector{{IP: config.Texts{"192.0.2.0/24"}}, {IP: config.Texts{"2001:db8::1"}, CA: "root"}},
 			Exclude: []config.Selector{{Everyone: true}},
 		}},
 	}

@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"internal/store/storetest": append([]string{"internal/certtest", "internal/store", "notifier", "scanner"}, inner...),
 	"internal/api":             append([]string{"templates"}, inner...),
 	"internal/dashboard":       append([]string{"templates"}, inner...),
-	"internal/config":          {"internal/alert", "internal/fault", "internal/glob", "internal/header", "internal/hostname"},
+	"internal/config":          {"internal/alert", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "templates"},
 	"internal/metrics":         {"internal/alert", "internal/fault"},
 	"internal/certtest":        {},
 	"internal/demo":            {"internal/alert", "internal/certtest", "internal/fault"},

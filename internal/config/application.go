@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -20,7 +19,8 @@ func (c *checker) validateApplications(apps []Application) {
 		c.validateName(at, a.Name, names)
 		c.validateHostname(at+".hostname", a)
 		c.validatePath(at+".path", a.Path)
-		c.validateOrigin(at+".origin", a.Origin)
+		c.validateOrigin(at, a)
+		c.validateDenial(at, a)
 		c.validatePositive(at+".session_duration", a.SessionDuration)
 		c.validateChoice(at+".mode", a.Mode, ModeEnforce, ModeReportOnly)
 		c.validateChoice(at+".client_certificate_forwarding", a.Forwarding, "off", "every", "first")
@@ -57,21 +57,6 @@ func (c *checker) validatePath(key, prefix string) {
 	}
 }
 
-func (c *checker) validateOrigin(key, origin string) {
-	if origin == "" {
-		c.fail(key, `write where requests go, such as "http://127.0.0.1:9000"`, "the origin is missing")
-		return
-	}
-	u, err := url.Parse(origin)
-	if err != nil || !validURL(origin, "http", "https") {
-		c.fail(key, `write it as "http://127.0.0.1:9000"`, "it is no http or https URL with a host") // it may hold a password
-		return
-	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
-		c.fail(key, `write it as "http://127.0.0.1:9000"`, "an origin is scheme, host and port alone")
-	}
-}
-
 func (c *checker) validateRequestHeaders(at string, headers map[string]string) {
 	spelled := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
@@ -101,27 +86,5 @@ func (c *checker) validatePolicies(at string, policies []Policy) {
 		c.validateSelectors(at+".include", p.Include)
 		c.validateSelectors(at+".require", p.Require)
 		c.validateSelectors(at+".exclude", p.Exclude)
-	}
-}
-
-func (c *checker) validateSelectors(at string, selectors []Selector) {
-	for i, s := range selectors {
-		at := fmt.Sprintf("%s[%d]", at, i)
-		set := 0
-		for _, present := range []bool{s.Certificate, s.Everyone, s.CommonName != "", s.IP != ""} {
-			if present {
-				set++
-			}
-		}
-		if set > 1 || set == 0 && s.CA == "" {
-			c.fail(at, "set exactly one of certificate, common_name, everyone and ip, with or without ca; combine several by require",
-				"%d conditions are set", set)
-		}
-		if s.IP == "" {
-			continue
-		}
-		if _, err := parsePrefix(s.IP); err != nil {
-			c.fail(at+".ip", prefixHint, "%s", err)
-		}
 	}
 }

@@ -10,8 +10,9 @@ package config
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"html/template"
 	"net/netip"
-	"net/url"
 	"time"
 )
 
@@ -81,19 +82,36 @@ type Enforcer struct {
 	RequireEKU      bool          `toml:"require_eku"`
 	TrustedProxies  []string      `toml:"trusted_proxies"`
 	SessionTickets  bool          `toml:"session_tickets"`
+	CRLStale        string        `toml:"crl_stale"`         // CRLDeny or CRLKeep
+	CRLGrace        Duration      `toml:"crl_grace"`         // 0: one more validity period of each list, at most 7 days
+	KeyRotation     Duration      `toml:"key_rotation"`      // at least a day
+	AccessLog       string        `toml:"access_log"`        // "": none, "-": standard output, else an absolute path
+	AccessLogSample float64       `toml:"access_log_sample"` // 0 to 1: the share of admitted requests
+	Limits          Limits        `toml:"limits"`
 	Certificates    []Certificate `toml:"certificate"`
 }
 
-// Proxies returns the trusted proxies as prefixes.
-func (e Enforcer) Proxies() []netip.Prefix {
-	prefixes := make([]netip.Prefix, 0, len(e.TrustedProxies))
-	for _, s := range e.TrustedProxies {
-		if p, err := parsePrefix(s); err == nil {
-			prefixes = append(prefixes, p)
-		}
-	}
-	return prefixes
+// What a revocation list past its grace does.
+const (
+	CRLDeny = "deny" // it denies everyone of its issuer
+	CRLKeep = "keep" // it denies whom it names, no more
+)
+
+// Limits bound what a client may ask of the guarding listener. All are above
+// zero.
+type Limits struct {
+	HandshakeTimeout   Duration `toml:"handshake_timeout"`
+	HeaderTimeout      Duration `toml:"header_timeout"`      // to send a request head
+	BodyTimeout        Duration `toml:"body_timeout"`        // without a byte of a body, or of an answer taken
+	IdleTimeout        Duration `toml:"idle_timeout"`        // between requests
+	ConnectionLifetime Duration `toml:"connection_lifetime"` // after which a connection is asked to end
+	HeaderBytes        int      `toml:"header_bytes"`        // of a request head
+	ChainBytes         int      `toml:"chain_bytes"`         // of a client's certificates
+	Handshakes         int      `toml:"handshakes"`          // at once; the rest waits
 }
+
+// Proxies returns the trusted proxies as prefixes.
+func (e Enforcer) Proxies() []netip.Prefix { return prefixes(e.TrustedProxies) }
 
 // A Certificate is a server certificate of the guarding listener.
 type Certificate struct {
@@ -106,9 +124,8 @@ type Certificate struct {
 // An Application is a guarded origin.
 type Application struct {
 	Name            string   `toml:"name"`
-	Hostname        string   `toml:"hostname"` // normalised; exact or "*.example.com"
-	Path            string   `toml:"path"`     // "/" or "/prefix"
-	Origin          string   `toml:"origin"`
+	Hostname        string   `toml:"hostname"`         // normalised; exact or "*.example.com"
+	Path            string   `toml:"path"`             // "/" or "/prefix"
 	SessionDuration Duration `toml:"session_duration"` // > 0
 	Mode            string   `toml:"mode"`             // ModeEnforce or ModeReportOnly
 	Forwarding      string   `toml:"client_certificate_forwarding"`
@@ -118,6 +135,24 @@ type Application struct {
 	TLSClientAuthHeaders   bool              `toml:"tls_client_auth_headers"`
 	RequestHeaders         map[string]string `toml:"request_headers"` // by name, accepted by package header
 	OptionsPreflightBypass bool              `toml:"options_preflight_bypass"`
+
+	Origin           string   `toml:"origin"`      // accepted by OriginURL
+	OriginCA         string   `toml:"origin_ca"`   // absolute path, or ""
+	OriginCert       string   `toml:"origin_cert"` // absolute path, or ""; so is OriginKey
+	OriginKey        string   `toml:"origin_key"`
+	OriginServerName string   `toml:"origin_server_name"` // normalised, or "": the origin's host
+	ConnectTimeout   Duration `toml:"connect_timeout"`    // > 0
+	OriginTimeout    Duration `toml:"origin_timeout"`     // > 0
+
+	OriginRoots *x509.CertPool   `toml:"-"` // what origin_ca held, nil without it
+	OriginPair  *tls.Certificate `toml:"-"` // what origin_cert and origin_key held, nil without them
+	OriginTLSID string           `toml:"-"` // changes with any of those; "" without any
+
+	DenyMessage string `toml:"custom_deny_message"`          // plain text
+	DenyPage    string `toml:"custom_deny_page"`             // absolute path, or ""
+	DenyURL     string `toml:"custom_non_identity_deny_url"` // absolute http or https URL, or ""; not beside DenyPage
+
+	DenyTemplate *template.Template `toml:"-"` // what custom_deny_page held, nil without it
 }
 
 // The modes of an application.
@@ -126,15 +161,6 @@ const (
 	ModeReportOnly = "report_only"
 )
 
-// OriginURL returns the origin, an http or https URL with a host.
-func (a Application) OriginURL() *url.URL {
-	u, err := url.Parse(a.Origin)
-	if err != nil {
-		return &url.URL{}
-	}
-	return u
-}
-
 // A Policy admits or refuses: any of Include, all of Require, none of Exclude.
 type Policy struct {
 	Name    string     `toml:"name"`
@@ -142,25 +168,6 @@ type Policy struct {
 	Include []Selector `toml:"include"`
 	Require []Selector `toml:"require"`
 	Exclude []Selector `toml:"exclude"`
-}
-
-// A Selector holds exactly one of its first four fields, or CA alone. CA
-// narrows any of them to clients of the bundle of that name.
-type Selector struct {
-	Certificate bool   `toml:"certificate"`
-	Everyone    bool   `toml:"everyone"`
-	CommonName  string `toml:"common_name"`
-	IP          string `toml:"ip"` // address or CIDR prefix
-	CA          string `toml:"ca"`
-}
-
-// Prefix returns IP as a prefix, the zero Prefix without one.
-func (s Selector) Prefix() netip.Prefix {
-	p, err := parsePrefix(s.IP)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }
 
 // The types of channels.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
 )
 
 // decode reads the document into target, a pointer to a struct. It reports
@@ -30,7 +31,7 @@ func (c *checker) decode(doc []byte, target any, table string) bool {
 		c.fail("document", "see config.example.toml", "%s", strings.TrimPrefix(err.Error(), "toml: "))
 		return false
 	}
-	return c.validateTables(schema)
+	return c.validateShapes(schema)
 }
 
 func (c *checker) unknownKeys(err *toml.StrictMissingError, schema reflect.Type, table string) {
@@ -62,16 +63,21 @@ func (c *checker) brokenValue(err *toml.DecodeError, schema reflect.Type) {
 	c.fail("syntax", "see https://toml.io/en/v1.0.0", "%s", text)
 }
 
-// validateTables refuses [application] where [[application]] is meant, which
-// the decoder lets pass.
-func (c *checker) validateTables(schema reflect.Type) bool {
+// validateShapes refuses what the decoder lets pass: [application] where
+// [[application]] is meant, and a number where [Texts] are.
+func (c *checker) validateShapes(schema reflect.Type) bool {
 	ok := true
 	for _, e := range c.layout.entries {
 		t := typeAt(schema, e.key)
-		if e.table && t != nil && t.Kind() == reflect.Slice {
+		switch {
+		case e.table && t != nil && t.Kind() == reflect.Slice:
 			c.fail(e.key, "write [["+e.key+"]] with two brackets", "wrong type: this is one table")
-			ok = false
+		case t == reflect.TypeFor[Texts]() && e.kind != unstable.String && e.kind != unstable.Array:
+			c.fail(e.key, "write "+describe(t), "wrong type: this is %s", article(nounOf(e.kind)))
+		default:
+			continue
 		}
+		ok = false
 	}
 	return ok
 }
@@ -149,12 +155,18 @@ func describe(t reflect.Type) string {
 		return "what config.example.toml shows"
 	case t == reflect.TypeFor[Duration]():
 		return `a span of time such as "30d" or "36h"`
+	case t == reflect.TypeFor[Texts]():
+		return `a string in quotes, or a list such as ["…", "…"]`
 	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string in quotes"
 	case reflect.Bool:
 		return "true or false"
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Struct && t.Elem() != reflect.TypeFor[Duration]() {
 			return "a list of tables"
@@ -162,6 +174,20 @@ func describe(t reflect.Type) string {
 		return `a list such as ["…", "…"]`
 	default:
 		return "a table"
+	}
+}
+
+// nounOf names a kind of value as the decoder does.
+func nounOf(kind unstable.Kind) string {
+	switch kind {
+	case unstable.Bool:
+		return "boolean"
+	case unstable.Integer, unstable.Float:
+		return strings.ToLower(kind.String())
+	case unstable.LocalDate, unstable.LocalTime, unstable.LocalDateTime, unstable.DateTime:
+		return "date or time"
+	default:
+		return "table"
 	}
 }
 

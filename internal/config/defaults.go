@@ -17,7 +17,19 @@ func Default() Config {
 			Listen:         "127.0.0.1:8443",
 			Issuer:         "https://gateway.example.com",
 			SessionTickets: true,
+			CRLStale:       CRLDeny,
+			KeyRotation:    days(42),
+
+			AccessLogSample: 1,
+			Limits:          defaultLimits(),
 		},
+	}
+}
+
+func defaultLimits() Limits {
+	return Limits{
+		HandshakeTimeout: span(10 * time.Second), HeaderTimeout: span(10 * time.Second), BodyTimeout: span(2 * time.Minute),
+		IdleTimeout: span(2 * time.Minute), ConnectionLifetime: days(1), HeaderBytes: 64 << 10, ChainBytes: 64 << 10, Handshakes: 512,
 	}
 }
 
@@ -32,9 +44,10 @@ var kinds = []string{string(alert.KindCA), string(alert.KindClient), string(aler
 // environment is expanded, when a span that is given still has its text.
 func (c *Config) preset() {
 	for i := range c.Applications {
-		if d := &c.Applications[i].SessionDuration; d.text == "" {
-			d.Duration = 24 * time.Hour
-		}
+		a := &c.Applications[i]
+		a.SessionDuration.preset(24 * time.Hour)
+		a.ConnectTimeout.preset(10 * time.Second)
+		a.OriginTimeout.preset(100 * time.Second)
 	}
 }
 
@@ -89,7 +102,9 @@ func (c *Config) channelNames() []string {
 	return names
 }
 
-func days(n int) Duration { return Duration{Duration: time.Duration(n) * alert.Day} }
+func days(n int) Duration { return span(time.Duration(n) * alert.Day) }
+
+func span(d time.Duration) Duration { return Duration{Duration: d} }
 
 func or(value, fallback string) string {
 	if value == "" {

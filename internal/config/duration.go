@@ -17,8 +17,10 @@ import (
 type Duration struct {
 	time.Duration
 
-	// text is what the file says until the environment is expanded in it.
-	text string
+	// text is what the file says, if it says it, until the environment is
+	// expanded in it.
+	text  string
+	given bool
 }
 
 const maxDays = int64(math.MaxInt64 / alert.Day)
@@ -57,11 +59,15 @@ func ParseDuration(s string) (time.Duration, error) {
 // UnmarshalText keeps the text; [Load] reads it once the environment has been
 // expanded in it.
 func (d *Duration) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		return errors.New("a span of time is empty")
-	}
-	d.text = string(text)
+	d.text, d.given = string(text), true
 	return nil
+}
+
+// preset sets what the span is when the file does not say.
+func (d *Duration) preset(fallback time.Duration) {
+	if !d.given {
+		d.Duration = fallback
+	}
 }
 
 // MarshalText returns String.

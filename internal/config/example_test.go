@@ -41,8 +41,8 @@ func TestExample_DocumentsEveryKey(t *testing.T) {
 func TestExample_TablesLoad(t *testing.T) {
 	t.Parallel()
 	cfg := loadIn(t, exampleFolder(t), uncommented(t))
-	if got := len(cfg.Applications[0].Policies); got != 2 {
-		t.Errorf("policies = %d, want 2", got)
+	if got := len(cfg.Applications[0].Policies); got != 3 {
+		t.Errorf("policies = %d, want 3", got)
 	}
 	if got := cfg.Channels[0].Password.Reveal(); got != "hunter2" {
 		t.Errorf("password = %q, want what the file holds without its line break", got)
@@ -61,7 +61,7 @@ func TestExample_TablesLoad(t *testing.T) {
 func TestExample_TablesShowTheDefaults(t *testing.T) {
 	t.Parallel()
 	folder, text := exampleFolder(t), uncommented(t)
-	optional := regexp.MustCompile(`(?m)^(path|session_duration|mode|client_certificate_forwarding|rfc9440|tls_client_auth_headers|request_headers|options_preflight_bypass|exclude|tls|default_transport|format|kinds|before|match|scale_short_lived) = .*\n`)
+	optional := regexp.MustCompile(`(?m)^(path|session_duration|mode|client_certificate_forwarding|rfc9440|tls_client_auth_headers|request_headers|options_preflight_bypass|origin_ca|origin_cert|origin_key|origin_server_name|connect_timeout|origin_timeout|custom_deny_message|custom_deny_page|custom_non_identity_deny_url|exclude|tls|default_transport|format|kinds|before|match|scale_short_lived) = .*\n`)
 	shown, left := loadIn(t, folder, text), loadIn(t, folder, optional.ReplaceAllString(text, ""))
 	if diff := cmp.Diff(left, shown, durations, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(config.Certificate{}, "Pair")); diff != "" {
 		t.Errorf("the example's tables differ from the defaults (-defaults +example):\n%s", diff)

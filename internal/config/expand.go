@@ -1,11 +1,13 @@
 package config
 
 import (
-	"fmt"
 	"reflect"
 	"regexp"
 	"strings"
 )
+
+// graceKey is the one span that may be empty: the lists themselves say then.
+const graceKey = "enforcer.crl_grace"
 
 var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{`)
 
@@ -22,7 +24,7 @@ func (c *checker) expand(v reflect.Value, path string) {
 		v.SetString(c.expandString(v.String(), path))
 	case reflect.Slice:
 		for i := range v.Len() {
-			c.expand(v.Index(i), fmt.Sprintf("%s[%d]", path, i))
+			c.expand(v.Index(i), c.layout.element(path, i))
 		}
 	case reflect.Map:
 		for _, k := range v.MapKeys() {
@@ -39,14 +41,22 @@ func (c *checker) expand(v reflect.Value, path string) {
 }
 
 func (c *checker) expandDuration(d *Duration, path string) {
-	if d.text == "" {
+	if !d.given {
 		return
 	}
-	span, err := ParseDuration(c.expandString(d.text, path))
-	if err != nil {
-		c.fail(path, `write days, hours, minutes or seconds, such as "30d", "36h" or "1d12h"`, "%s", err)
+	text := c.expandString(d.text, path)
+	if text == "" && path == graceKey {
+		*d = Duration{}
+		return
 	}
-	*d = Duration{Duration: span}
+	length, err := ParseDuration(text)
+	switch {
+	case err != nil:
+		c.fail(path, `write days, hours, minutes or seconds, such as "30d", "36h" or "1d12h"`, "%s", err)
+	case length == 0 && path == graceKey: // zero stands for the default
+		c.fail(path, `write "1s" for next to none, or "" for one more validity period of the list`, "it is not above zero")
+	}
+	*d = span(length)
 }
 
 func (c *checker) expandString(s, path string) string {

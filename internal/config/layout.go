@@ -19,8 +19,9 @@ type layout struct {
 
 type entry struct {
 	key       string
-	line, col int  // from 1
-	table     bool // stands in a [table] header
+	line, col int           // from 1
+	table     bool          // stands in a [table] header
+	kind      unstable.Kind // of the value behind a key, else Invalid
 }
 
 // locate reads the layout of a document, as far as its syntax is sound.
@@ -72,6 +73,7 @@ func (l *layout) keyValue(prefix string, node *unstable.Node) {
 	keys, offset := keysOf(node)
 	path := join(prefix, strings.Join(keys, "."))
 	l.add(path, offset, false)
+	l.entries[len(l.entries)-1].kind = node.Value().Kind
 	l.value(path, node.Value())
 }
 
@@ -93,7 +95,7 @@ func (l *layout) value(path string, node *unstable.Node) {
 
 func (l *layout) add(key string, offset int, table bool) {
 	line := sort.SearchInts(l.starts, offset+1) // the lines that start at or before it
-	l.entries = append(l.entries, entry{key, line, offset - l.starts[line-1] + 1, table})
+	l.entries = append(l.entries, entry{key: key, line: line, col: offset - l.starts[line-1] + 1, table: table})
 }
 
 // at returns the key that stands at a position, or last before it.
@@ -106,6 +108,15 @@ func (l *layout) at(line, col int) string {
 		key = e.key
 	}
 	return key
+}
+
+// element names an element of a list, or the key itself where one string
+// stands for a list of one.
+func (l *layout) element(key string, i int) string {
+	if slices.ContainsFunc(l.entries, func(e entry) bool { return e.key == key && e.kind == unstable.String }) {
+		return key
+	}
+	return fmt.Sprintf("%s[%d]", key, i)
 }
 
 // line returns where a key stands, else the nearest table or list around it,

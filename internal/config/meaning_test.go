@@ -83,7 +83,7 @@ to = ["On Call <oncall@example.com>"]
 		{"public URL", cfg.Admin.PublicURL, "https://certs.example.com/vigil"},
 		{"recipient", cfg.Channels[0].To[0], "oncall@example.com"},
 		{"origin", app.OriginURL().Host, "127.0.0.1:9000"},
-		{"selector", app.Policies[0].Include[0].Prefix().String(), "192.0.2.7/32"},
+		{"selector", app.Policies[0].Include[0].Prefixes()[0].String(), "192.0.2.7/32"},
 		{"tls", cfg.Channels[0].TLS, "starttls"},
 	} {
 		if c.got != c.want {

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/certvigil/certvigil/internal/hostname"
 )
 
 // validate checks every rule of a complete configuration and brings names and
@@ -74,64 +72,6 @@ func (c *checker) validateScanner(s *Scanner) {
 	if s.HeartbeatURL != "" {
 		c.validateSecretURL("scanner.heartbeat_url", s.HeartbeatURL)
 	}
-}
-
-func (c *checker) validateEnforcer(cfg *Config) {
-	e := &cfg.Enforcer
-	c.validateIssuer(e.Issuer)
-	for i, s := range e.TrustedProxies {
-		if _, err := parsePrefix(s); err != nil {
-			c.fail(fmt.Sprintf("enforcer.trusted_proxies[%d]", i), prefixHint, "%s", err)
-		}
-	}
-	c.validateDefaultHostname(e, cfg.Applications)
-	for i := range e.Certificates {
-		c.validateCertificate(fmt.Sprintf("enforcer.certificate[%d]", i), &e.Certificates[i])
-	}
-	if e.Listen == "" {
-		return
-	}
-	c.validateListen("enforcer.listen", e.Listen)
-	if len(e.Certificates) == 0 && len(cfg.Applications) > 0 {
-		c.fail("enforcer.certificate", `add [[enforcer.certificate]] with cert and key, or set enforcer.listen = ""`,
-			"there are applications but no server certificate to serve them with")
-	}
-}
-
-func (c *checker) validateIssuer(issuer string) {
-	const key = "enforcer.issuer"
-	if !c.validateURL(key, issuer, "https") {
-		return
-	}
-	if u, err := url.Parse(issuer); err == nil && (strings.HasSuffix(issuer, "/") || u.RawQuery != "" || u.Fragment != "") {
-		c.fail(key, `write it as "https://gateway.example.com"`, "it ends in a slash, a query or a fragment")
-	}
-}
-
-// validateDefaultHostname wants a name that an application answers to.
-func (c *checker) validateDefaultHostname(e *Enforcer, apps []Application) {
-	const key = "enforcer.default_hostname"
-	if e.DefaultHostname == "" {
-		return
-	}
-	name, err := hostname.Normalize(e.DefaultHostname)
-	if err != nil {
-		c.fail(key, "write the exact host name of an application", "%s", err)
-		return
-	}
-	e.DefaultHostname = name
-	if !slices.ContainsFunc(apps, func(a Application) bool { return a.Hostname == name || a.Hostname == hostname.Wildcard(name) }) {
-		c.fail(key, "write the host name of an application, or leave it empty to refuse clients without SNI", "no application has the host name %q", name)
-	}
-}
-
-func (c *checker) validateCertificate(at string, cert *Certificate) {
-	if cert.Cert == "" || cert.Key == "" {
-		c.fail(at, "set both cert and key", "cert and key belong together")
-		return
-	}
-	cert.Cert, cert.Key = c.abs(cert.Cert), c.abs(cert.Key)
-	cert.Pair, _ = c.keyPair(at+".cert", cert.Cert, at+".key", cert.Key)
 }
 
 func (c *checker) validateListeners(cfg *Config) {
@@ -246,6 +186,17 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("%q has bits set beyond its length; the network is %s", s, p.Masked())
 	}
 	return p, nil
+}
+
+// prefixes reads what parsePrefix has accepted.
+func prefixes(texts []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range texts {
+		if p, err := parsePrefix(s); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func splitHostPort(s string) (host string, err error) {
