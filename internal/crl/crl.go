@@ -1,85 +1,88 @@
 // Package crl reads certificate revocation lists (RFC 5280 §5): their
 // encodings, signature, freshness, and which serial numbers they revoke. It
 // does no input or output.
+//
+// A list is refused, with a fault whose rule names the reason, rather than
+// read for less than it says: nobody is to believe that a list is in force
+// which is not understood.
 package crl
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"iter"
 	"math/big"
 	"time"
-
-	"github.com/certvigil/certvigil/internal/fault"
 )
+
+// MaxSize is how many bytes the DER of a list may have: more than a million
+// and a half of entries with 20-byte serial numbers.
+const MaxSize = 64 << 20
 
 // A List is a revocation list, parsed and indexed. It keeps the serial numbers
 // alone, not the DER, and never changes: it may be used concurrently.
 type List struct {
 	RawIssuer  []byte    // DER of the issuer's name
-	Issuer     string    // the same, in RFC 2253 form
+	Issuer     string    // the same, in the form of cert.IssuerDN
 	ThisUpdate time.Time // UTC
 	NextUpdate time.Time // UTC
 	Number     *big.Int  // CRLNumber; nil where there is none, as cfssl writes none
 
-	list    *x509.RevocationList
-	serials map[string]struct{}
-}
-
-// Decode returns the DER of a list that is given as DER, as PEM or as base64
-// of DER, which is what `cfssl gencrl` prints. A private key, a certificate or
-// anything else is refused by name.
-func Decode(data []byte) ([]byte, error) {
-	if block, _ := pem.Decode(data); block != nil {
-		return block.Bytes, nil
-	}
-	return data, nil
+	signature signature
+	index     index
 }
 
 // Parse reads a list. It refuses, by name, what it would otherwise misread:
-// delta and indirect lists, every other critical extension, a list without
-// nextUpdate, and signature algorithms that cert uploads refuse too. The
-// signature itself is checked by [List.CheckIssuer].
+// delta and indirect lists, those that cover a part of what their CA issued,
+// every critical extension, a list without nextUpdate, and signature algorithms
+// that uploads of certificates refuse too. Version 1 is accepted, since openssl
+// writes it for CAs that are configured without a number. The signature itself
+// is checked by [List.CheckIssuer].
+//
+// Not all of RFC 5280 is asked for where its absence leaves nothing open: the
+// list may be without number or authority key identifier, and name a serial
+// number twice.
 func Parse(der []byte) (*List, error) {
-	parsed, err := x509.ParseRevocationList(der)
+	if err := checkSize(len(der)); err != nil {
+		return nil, err
+	}
+	outer, err := readOuter(der)
 	if err != nil {
-		return nil, fault.New(fault.Unprocessable, "crl", "not a revocation list: %w", err)
+		return nil, err
 	}
-	l := &List{
-		RawIssuer: parsed.RawIssuer, Issuer: parsed.Issuer.String(), Number: parsed.Number,
-		ThisUpdate: parsed.ThisUpdate, NextUpdate: parsed.NextUpdate, list: parsed, serials: map[string]struct{}{},
+	algorithm, err := readAlgorithm(outer.algorithm)
+	if err != nil {
+		return nil, err
 	}
-	for _, e := range parsed.RevokedCertificateEntries {
-		l.serials[string(e.SerialNumber.Bytes())] = struct{}{}
+	b, err := readBody(outer)
+	if err != nil {
+		return nil, err
 	}
+	l, err := b.list()
+	if err != nil {
+		return nil, err
+	}
+	l.signature = newSignature(algorithm, outer)
 	return l, nil
-}
-
-// CheckIssuer reports whether ca issued the list: its name is the list's
-// issuer, its key made the signature, and its key usage, if it has one, allows
-// cRLSign (RFC 5280 §6.3.3 f). The error's rule names what does not fit.
-func (l *List) CheckIssuer(ca *x509.Certificate) error {
-	if err := l.list.CheckSignatureFrom(ca); err != nil {
-		return fault.New(fault.Unprocessable, "crl_signature", "%w", err)
-	}
-	return nil
 }
 
 // Revokes reports whether the list names the serial number.
 func (l *List) Revokes(serial *big.Int) bool {
-	_, ok := l.serials[string(serial.Bytes())]
-	return ok
+	var buf [maxSerial]byte
+	n := (serial.BitLen() + 7) / 8
+	if n > len(buf) || serial.Sign() < 0 {
+		return false // no list can name it: Parse refuses such entries
+	}
+	return l.index.has(serial.FillBytes(buf[:n]))
 }
 
 // Len returns how many serial numbers the list names.
-func (l *List) Len() int { return len(l.serials) }
+func (l *List) Len() int { return l.index.len }
 
 // Serials yields every serial number of the list, in no particular order. The
 // numbers are the caller's.
 func (l *List) Serials() iter.Seq[*big.Int] {
 	return func(yield func(*big.Int) bool) {
-		for s := range l.serials {
-			if !yield(new(big.Int).SetBytes([]byte(s))) {
+		for octets := range l.index.all() {
+			if !yield(new(big.Int).SetBytes(octets)) {
 				return
 			}
 		}
