@@ -30,8 +30,6 @@ type decision struct {
 	app     *application
 	name    string // the normalised host name; "" if unknown
 	verdict *verdict
-
-	preflight bool // admitted as a CORS preflight, of nobody
 }
 
 // judge decides about a request. It fails closed: a decision passes only by
@@ -57,7 +55,7 @@ func (s *snapshot) judge(sub *subject, now time.Time) decision {
 	}
 	d.app = app
 	if sub.preflight && app.preflight {
-		d.action, d.preflight = Bypass, true
+		d.action = Bypass // of nobody: nothing is told of the client
 		return d
 	}
 	d.action, d.policy, d.reason = decide(app.policies, facts{d.verdict, sub.addr})

@@ -14,17 +14,22 @@ const requestIDHeader = "X-Request-Id"
 
 // refuse logs why, and answers without saying why.
 func (e *Enforcer) refuse(w http.ResponseWriter, r *http.Request, f *flight, d decision) {
+	e.noteRefusal(f, d)
+	if d.status == http.StatusMisdirectedRequest {
+		// The client is to come back on a connection made for that name.
+		w.Header().Set("Connection", "close")
+	}
+	e.answer(w, r, f, d.status)
+}
+
+func (e *Enforcer) noteRefusal(f *flight, d decision) {
+	f.tally.outcome = d
 	if f.client != nil {
 		e.log.Info("request denied", e.denial(f, &d)...)
 	}
 	if e.metrics.Request != nil {
 		e.metrics.Request(d.application(), false, d.reason)
 	}
-	if d.status == http.StatusMisdirectedRequest {
-		// The client is to come back on a connection made for that name.
-		w.Header().Set("Connection", "close")
-	}
-	e.answer(w, r, f.requestID(), d.status)
 }
 
 // denial returns the attributes of a log line about a refusal. Host names as
@@ -54,35 +59,103 @@ func (e *Enforcer) logCutOff(f *flight, d *decision) {
 	}
 }
 
-// answer writes a page of our own, in HTML or, for programs, in JSON. The same
-// status gives the same bytes whatever the reason, but for the request id.
-func (e *Enforcer) answer(w http.ResponseWriter, r *http.Request, id string, status int) {
-	page := templates.WebError{Status: status, RequestID: id}
-	var body bytes.Buffer
-	render, kind := templates.RenderWebError, "text/html; charset=utf-8"
-	if prefersJSON(r.Header["Accept"]) {
-		render, kind = templates.RenderWebErrorJSON, "application/json"
+// The policies for what a page may load. An operator's own page may have
+// styles and pictures, and nothing that runs or sends.
+const (
+	ourPageCSP    = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	customPageCSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+// answer writes an answer of our own: in HTML or, for programs, in JSON. The
+// same status of the same application gives the same bytes whatever the
+// reason, but for the request id.
+func (e *Enforcer) answer(w http.ResponseWriter, r *http.Request, f *flight, status int) {
+	page := templates.WebError{Status: status, RequestID: f.requestID()}
+	var custom *Denial
+	if app := f.tally.outcome.app; app != nil && status == http.StatusForbidden {
+		custom, page.Message = &app.deny, app.deny.Message
 	}
-	if err := render(&body, page); err != nil {
-		e.log.Error("rendering a page failed", "status", status, "error", err)
-	}
-	h := w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	h.Set(requestIDHeader, id)
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body.Bytes()) // a client that has left needs no answer
+	html, json := preferences(r.Header["Accept"])
+	switch {
+	case json > html:
+		e.answerJSON(w, r, f, page)
+	case custom != nil && custom.URL != nil && html > 0 && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		redirect(w, r, f, custom)
+	case custom != nil && custom.Page != nil:
+		e.answerCustom(w, r, f, page, custom)
+	default:
+		e.answerPage(w, r, f, page)
 	}
 }
 
-// prefersJSON reports whether Accept ranks JSON above HTML (RFC 9110 §12.5.1).
-// Without a preference people come first: HTML.
-func prefersJSON(accept []string) bool {
-	var json, html float64
+func (e *Enforcer) answerJSON(w http.ResponseWriter, r *http.Request, f *flight, page templates.WebError) {
+	var body bytes.Buffer
+	if err := templates.RenderWebErrorJSON(&body, page); err != nil {
+		e.renderFailed(f, err)
+	}
+	setPageHeader(w, "application/json", ourPageCSP, page.RequestID)
+	write(w, r, f, page.Status, body.Bytes())
+}
+
+func (e *Enforcer) answerPage(w http.ResponseWriter, r *http.Request, f *flight, page templates.WebError) {
+	var body bytes.Buffer
+	if err := templates.RenderWebError(&body, page); err != nil {
+		e.renderFailed(f, err)
+	}
+	setPageHeader(w, "text/html; charset=utf-8", ourPageCSP, page.RequestID)
+	write(w, r, f, page.Status, body.Bytes())
+}
+
+// answerCustom falls back on our own page: a mistake in a template must not
+// turn a refusal into anything else.
+func (e *Enforcer) answerCustom(w http.ResponseWriter, r *http.Request, f *flight, page templates.WebError, custom *Denial) {
+	var body bytes.Buffer
+	if err := custom.Page.Execute(&body, page); err != nil {
+		e.renderFailed(f, err)
+		e.answerPage(w, r, f, page)
+		return
+	}
+	setPageHeader(w, "text/html; charset=utf-8", customPageCSP, page.RequestID)
+	write(w, r, f, page.Status, body.Bytes())
+}
+
+func (e *Enforcer) renderFailed(f *flight, err error) {
+	e.log.Error("rendering a page failed", "request_id", f.requestID(), "application", f.tally.outcome.application(), "error", err)
+}
+
+// redirect sends people to the configured address, to which nothing is added:
+// neither they nor anybody else can choose where they end up. Programs that do
+// not ask for HTML keep their 403, lest they take the other page for success.
+func redirect(w http.ResponseWriter, r *http.Request, f *flight, custom *Denial) {
+	setPageHeader(w, "text/plain; charset=utf-8", ourPageCSP, f.requestID())
+	w.Header().Set("Location", custom.URL.String())
+	write(w, r, f, http.StatusFound, nil)
+}
+
+func setPageHeader(w http.ResponseWriter, kind, csp, id string) {
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", csp)
+	h.Set(requestIDHeader, id)
+}
+
+// write ends an answer of our own, and notes it.
+func write(w http.ResponseWriter, r *http.Request, f *flight, status int, body []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	f.tally.status = status
+	if r.Method != http.MethodHead {
+		n, _ := w.Write(body) // a client that has left needs no answer
+		f.tally.sent += int64(n)
+	}
+}
+
+// preferences returns how Accept ranks HTML and JSON (RFC 9110 §12.5.1), each
+// 0 unless it is named: "*/*" is not asking for either. JSON is sent where it
+// ranks above HTML; without a preference people come first.
+func preferences(accept []string) (html, json float64) {
 	for _, part := range strings.Split(strings.Join(accept, ","), ",") {
 		kind, parameters, _ := strings.Cut(part, ";")
 		q := quality(parameters)
@@ -93,7 +166,7 @@ func prefersJSON(accept []string) bool {
 			html = max(html, q)
 		}
 	}
-	return json > html
+	return html, json
 }
 
 func quality(parameters string) float64 {

@@ -66,6 +66,8 @@ type Enforcer struct {
 	log     *slog.Logger
 	metrics Metrics
 
+	accessLog func(*Access)
+
 	applying sync.Mutex // serialises Apply
 	current  atomic.Pointer[snapshot]
 	flights  flights
@@ -95,6 +97,7 @@ func New(opts Options) (*Enforcer, error) {
 		now:        opts.Now,
 		log:        opts.Logger,
 		metrics:    opts.Metrics,
+		accessLog:  opts.AccessLog,
 		handshakes: make(chan struct{}, opts.MaxHandshakes),
 		timeout:    opts.HandshakeTimeout,
 		ready:      newHandoff(),

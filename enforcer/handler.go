@@ -7,22 +7,25 @@ import (
 	"time"
 )
 
-// ServeHTTP judges a request and passes it on, or refuses it. It fails closed:
+// ServeHTTP judges a request and passes it on, or answers it. It fails closed:
 // a request on a connection that is not one of ours is refused.
 func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, ours := clientOf(r)
 	s := e.current.Load()
-	if !ours || s == nil {
-		e.refuse(w, r, &flight{}, decision{reason: ReasonNoState, status: http.StatusForbidden, verdict: noCertificate})
-		return
-	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	target := *r.URL
-	f := &flight{
-		subject: subject{client: c, host: r.Host, target: &target, addr: clientAddr(c.addr, s.trusted, r.Header), preflight: isPreflight(r)},
-		cancel:  cancel,
-		abort:   hangUp(c, w, r),
+	f := newFlight(c, s, w, r, cancel)
+	if e.accessLog != nil {
+		f.tally.began = e.now()
+		defer e.record(f, r)
+	}
+	switch {
+	case isHealthCheck(r):
+		e.serveHealth(w, r, f, s != nil)
+		return
+	case !ours || s == nil:
+		e.refuse(w, r, f, decision{reason: ReasonNoState, status: http.StatusForbidden, verdict: noCertificate})
+		return
 	}
 	e.flights.add(f)
 	defer e.flights.remove(f)
@@ -31,17 +34,33 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !originForm(r):
 		// CONNECT and OPTIONS * name no path that an application could guard.
-		d = decision{reason: ReasonBadTarget, status: http.StatusBadRequest, verdict: noCertificate}
-	case d.site != nil && r.URL.Path == certsPath:
-		serveCerts(w, r, s.jwks)
-		return
-	}
-	if d.status != 0 {
+		e.refuse(w, r, f, decision{reason: ReasonBadTarget, status: http.StatusBadRequest, verdict: noCertificate})
+	case d.site != nil && isOwn(r.URL.Path):
+		e.serveOwn(w, r, f, s, d)
+	case d.status != 0:
 		e.refuse(w, r, f, d)
-		return
+	default:
+		f.decide(d)
+		f.tally.outcome, f.tally.passed = d, true
+		e.pass(w, r.WithContext(ctx), f, s, &f.tally.outcome)
 	}
-	f.decide(d)
-	e.pass(w, r.WithContext(ctx), f, s, &d)
+}
+
+// newFlight takes of a request what its admission depends on. Client and
+// snapshot may be nil: then the request gets no further than to its refusal.
+func newFlight(c *client, s *snapshot, w http.ResponseWriter, r *http.Request, cancel context.CancelCauseFunc) *flight {
+	target := *r.URL
+	f := &flight{
+		subject: subject{client: c, host: r.Host, target: &target, preflight: isPreflight(r)},
+		cancel:  cancel,
+	}
+	if c == nil || s == nil {
+		return f
+	}
+	f.addr = clientAddr(c.addr, s.trusted, r.Header)
+	f.abort = hangUp(c, w, r)
+	f.id = requestIDOf(r.Header[requestIDHeader], isTrusted(c.addr, s.trusted))
+	return f
 }
 
 // hangUp returns what ends a request that does not end by itself: its stream
@@ -72,9 +91,14 @@ func (e *Enforcer) pass(w http.ResponseWriter, r *http.Request, f *flight, s *sn
 		trustedPeer: isTrusted(f.client.addr, s.trusted),
 	}
 	if err := e.identify(x, d); err != nil {
-		e.log.Error("signing the identity failed", "application", d.app.name, "error", err)
-		e.answer(w, r, f.requestID(), http.StatusInternalServerError)
+		e.log.Error("signing the identity failed", "request_id", f.requestID(), "application", d.app.name, "error", err)
+		e.answer(w, r, f, http.StatusInternalServerError)
 		return
+	}
+	if e.accessLog != nil || f.id != "" {
+		// Both logs are to know the request by one id, and it is not for the
+		// client to choose.
+		r.Header[requestIDHeader] = []string{f.requestID()}
 	}
 	e.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 }

@@ -292,7 +292,7 @@ func TestCerts(t *testing.T) {
 		req, _ := http.NewRequest(method, "https://"+orders+"/cdn-cgi/access/certs", nil)
 		wantStatus(t, do(t, client, req), want)
 	}
-	wantStatus(t, get(t, client, "https://"+orders+"/cdn-cgi/access/certs/x"), 403)
+	wantStatus(t, get(t, client, "https://"+orders+"/cdn-cgi/access/certs/x"), 404)
 }
 
 func TestClientAddr(t *testing.T) {

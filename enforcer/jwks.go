@@ -14,10 +14,6 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// certsPath is where origins fetch the keys that verify tokens, on every
-// application's host name and without a certificate: they are public.
-const certsPath = "/cdn-cgi/access/certs"
-
 // certsMaxAge is well below the overlap of a key's rotation.
 const certsMaxAge = time.Hour
 
@@ -68,19 +64,15 @@ func selfSign(k SigningKey) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), nil
 }
 
-// serveCerts answers GET and HEAD.
-func serveCerts(w http.ResponseWriter, r *http.Request, jwks []byte) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		w.WriteHeader(http.StatusMethodNotAllowed)
+// serveCerts answers GET and HEAD with the keys that verify tokens. They are
+// public, so no certificate is asked for.
+func serveCerts(w http.ResponseWriter, r *http.Request, f *flight, jwks []byte) {
+	if !allowsRead(w, r, f) {
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(jwks)))
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(certsMaxAge.Seconds())))
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Method == http.MethodGet {
-		_, _ = w.Write(jwks) // a client that has left needs no answer
-	}
+	write(w, r, f, http.StatusOK, jwks)
 }

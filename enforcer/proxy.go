@@ -43,21 +43,19 @@ func exchangeOf(r *http.Request) *exchange {
 }
 
 // identify settles what the origin is told. Only a verified certificate is
-// ever told of, whatever admitted the request.
+// ever told of, and never that of a client whom a bypass let in.
 func (e *Enforcer) identify(x *exchange, d *decision) error {
 	c := x.flight.client
 	x.told = x.app.disclose(c, d)
-	if d.verdict.valid && !d.preflight {
-		switch x.app.forwarding {
-		case ForwardEvery:
-			x.certificate = true
-		case ForwardFirst:
-			x.certificate = c.forwarded.CompareAndSwap(false, true)
-		case ForwardOff:
-		}
-	}
 	if !d.identified() {
 		return nil
+	}
+	switch x.app.forwarding {
+	case ForwardEvery:
+		x.certificate = true
+	case ForwardFirst:
+		x.certificate = c.forwarded.CompareAndSwap(false, true)
+	case ForwardOff:
 	}
 	assertion, session, err := x.snapshot.tokensFor(c, x.app, d.verdict, e.now())
 	x.assertion, x.session = assertion.value, session
@@ -179,10 +177,9 @@ func handOverCookie(res *http.Response) error {
 // its admission before the answer had begun.
 func (e *Enforcer) originFailed(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r)
-	id := x.flight.requestID()
 	cause := context.Cause(r.Context())
 	if cut, ok := errors.AsType[*cutOff](cause); ok {
-		e.answer(w, r, id, cut.decision.status) // logged by the sweep
+		e.answer(w, r, x.flight, cut.decision.status) // logged by the sweep
 		return
 	}
 	if errors.Is(cause, context.Canceled) {
@@ -195,8 +192,8 @@ func (e *Enforcer) originFailed(w http.ResponseWriter, r *http.Request, err erro
 	if errors.Is(cause, errShutdown) {
 		status = http.StatusServiceUnavailable
 	}
-	e.log.Warn("origin failed", "request_id", id, "application", x.app.name, "status", status, "error", err)
-	e.answer(w, r, id, status)
+	e.log.Warn("origin failed", "request_id", x.flight.requestID(), "application", x.app.name, "status", status, "error", err)
+	e.answer(w, r, x.flight, status)
 }
 
 // buffers recycles what bodies are copied through.

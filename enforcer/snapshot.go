@@ -58,6 +58,8 @@ type application struct {
 	policies   []policy // in the order of evaluation
 	preflight  bool     // CORS preflights pass, anonymous
 
+	deny Denial
+
 	disclosure
 }
 
@@ -129,7 +131,7 @@ func (s *snapshot) compileSites(state State) error {
 		at.nested = len(at.apps) > 1 || at.apps[0].path != "/"
 	}
 	ownNames(s.sites)
-	return nil
+	return checkCircles(s.sites)
 }
 
 func compileApplication(a *Application) (*application, error) {
@@ -164,6 +166,9 @@ func compileApplication(a *Application) (*application, error) {
 	if err != nil {
 		return nil, bad("%w", err)
 	}
+	if err := checkDenial(&a.Deny); err != nil {
+		return nil, bad("%w", err)
+	}
 	tell, err := compileDisclosure(a)
 	if err != nil {
 		return nil, bad("%w", err)
@@ -171,7 +176,7 @@ func compileApplication(a *Application) (*application, error) {
 	return &application{
 		name: a.Name, path: path, origin: a.Origin, aud: a.AUD, session: a.SessionDuration,
 		reportOnly: a.ReportOnly, forwarding: a.Forwarding, policies: policies,
-		preflight: a.OptionsPreflightBypass, disclosure: tell,
+		preflight: a.OptionsPreflightBypass, deny: a.Deny, disclosure: tell,
 	}, nil
 }
 

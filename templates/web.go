@@ -18,11 +18,16 @@ var webError = template.Must(template.ParseFS(webFiles, "web/error.html"))
 // the request id.
 type WebError struct {
 	Status    int    // of the HTTP answer
-	RequestID string // hex digits
+	RequestID string // by which the log knows the request
+	Message   string // the application's own words, in plain text; may be empty
 }
 
 // webErrors are the words for each status.
 var webErrors = map[int]struct{ title, advice string }{
+	http.StatusOK: {
+		"You are logged out",
+		"The session's cookie is gone. A certificate admits by itself: as long as this browser presents it, the application stays open to it.",
+	},
 	http.StatusBadRequest: {
 		"The request cannot be understood",
 		"Its host name or path can be read in more than one way, or not at all. Check the address.",
@@ -30,6 +35,10 @@ var webErrors = map[int]struct{ title, advice string }{
 	http.StatusForbidden: {
 		"Access is denied",
 		"This application is open to clients with an accepted certificate only. Choose or install yours, or ask the administrator with the request ID below.",
+	},
+	http.StatusNotFound: {
+		"There is no such page",
+		"This part of the site belongs to the gateway in front of the application. Check the address.",
 	},
 	http.StatusMisdirectedRequest: {
 		"Wrong connection for this host",
@@ -69,12 +78,13 @@ func (e WebError) Advice() string {
 func RenderWebError(w io.Writer, e WebError) error { return webError.Execute(w, e) }
 
 // RenderWebErrorJSON writes the same for programs: an object with status,
-// error, advice and request_id.
+// error, advice, request_id and, where there is one, the application's message.
 func RenderWebErrorJSON(w io.Writer, e WebError) error {
 	return json.NewEncoder(w).Encode(struct {
 		Status    int    `json:"status"`
 		Error     string `json:"error"`
 		Advice    string `json:"advice"`
 		RequestID string `json:"request_id"`
-	}{e.Status, e.Title(), e.Advice(), e.RequestID})
+		Message   string `json:"message,omitempty"`
+	}{e.Status, e.Title(), e.Advice(), e.RequestID, e.Message})
 }
