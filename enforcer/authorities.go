@@ -2,6 +2,7 @@ package enforcer
 
 import (
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -14,12 +15,19 @@ const maxHints = 100
 // back on the system's roots; an empty set denies.
 type authorities struct {
 	id            int // within the snapshot
-	bundles       []Bundle
+	bundles       []guarantor
 	roots         *x509.CertPool
 	hint          *x509.CertPool
 	hints         int
 	intermediates []*x509.Certificate
 	members       []*x509.Certificate // all of them, for their dates
+}
+
+// A guarantor is a bundle as far as it vouches for clients.
+type guarantor struct {
+	name    string
+	anchors []*x509.Certificate
+	constraint
 }
 
 func newAuthorities(id int) *authorities {
@@ -30,7 +38,11 @@ func (a *authorities) add(b *Bundle) error {
 	if slices.Contains(b.Anchors, nil) || slices.Contains(b.Intermediates, nil) {
 		return refuse("bundle", "bundle %q holds an empty certificate", b.Name)
 	}
-	a.bundles = append(a.bundles, *b)
+	constraint, err := compileConstraint(b.Constraints)
+	if err != nil {
+		return refuse("constraint", "bundle %q: %w", b.Name, err)
+	}
+	a.bundles = append(a.bundles, guarantor{b.Name, slices.Clone(b.Anchors), constraint})
 	for _, c := range b.Anchors {
 		a.roots.AddCert(c)
 		a.addHint(c)
@@ -51,18 +63,25 @@ func (a *authorities) addHint(c *x509.Certificate) {
 }
 
 func (a *authorities) isEmpty() bool {
-	return !slices.ContainsFunc(a.bundles, func(b Bundle) bool { return len(b.Anchors) > 0 })
+	return !slices.ContainsFunc(a.bundles, func(b guarantor) bool { return len(b.anchors) > 0 })
 }
 
-// vouching returns the names of the bundles that have root among their anchors.
-func (a *authorities) vouching(root *x509.Certificate) []string {
-	var vouching []string
-	for _, b := range a.bundles {
-		if slices.ContainsFunc(b.Anchors, root.Equal) {
-			vouching = append(vouching, b.Name)
+// vouching returns the names of the bundles that have the chain's root among
+// their anchors and are content with its leaf, or the last one's objection.
+func (a *authorities) vouching(chain []*x509.Certificate) (vouching []string, objection string) {
+	leaf, root := chain[0], chain[len(chain)-1]
+	for i := range a.bundles {
+		b := &a.bundles[i]
+		if !slices.ContainsFunc(b.anchors, root.Equal) {
+			continue
 		}
+		if what := b.objection(leaf); what != "" {
+			objection = fmt.Sprintf("bundle %q: %s", b.name, what)
+			continue
+		}
+		vouching = append(vouching, b.name)
 	}
-	return vouching
+	return vouching, objection
 }
 
 // horizon returns the first instant after now at which one of the
@@ -72,12 +91,18 @@ func horizon(now time.Time, certs ...[]*x509.Certificate) time.Time {
 	var first time.Time
 	for _, list := range certs {
 		for _, c := range list {
-			for _, at := range [...]time.Time{c.NotBefore, c.NotAfter.Add(time.Nanosecond)} {
-				if at.After(now) && (first.IsZero() || at.Before(first)) {
-					first = at
-				}
-			}
+			first = sooner(first, c.NotBefore, now)
+			first = sooner(first, c.NotAfter.Add(time.Nanosecond), now)
 		}
+	}
+	return first
+}
+
+// sooner returns the earlier of the instants, of which first may be zero for
+// none, and at counts only if it is after now.
+func sooner(first, at, now time.Time) time.Time {
+	if at.After(now) && (first.IsZero() || at.Before(first)) {
+		return at
 	}
 	return first
 }

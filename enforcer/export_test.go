@@ -95,3 +95,35 @@ func (e *Enforcer) Flights() int { return len(e.flights.list()) }
 
 // BusyHandshakes returns the number of slots that are taken.
 func (e *Enforcer) BusyHandshakes() int { return len(e.handshakes) }
+
+// A PathCase is a chain to be verified without a network.
+type PathCase struct {
+	Chain   []*x509.Certificate // as a client sends it
+	Bundles []Bundle
+	State   State // what is revoked
+	At      time.Time
+	Usage   x509.ExtKeyUsage // that the leaf needs; 0: clientAuth
+	Longest int              // chain, in certificates; 0: the product's own limit
+}
+
+// Examine returns the verdict, and until when it holds.
+func (p PathCase) Examine() (valid bool, reason Reason, detail string, until time.Time) {
+	s := &snapshot{limits: limits{certificates: maxChain, bytes: maxChainBytes}, usage: x509.ExtKeyUsageClientAuth}
+	if p.Usage != 0 {
+		s.usage = p.Usage
+	}
+	if p.Longest != 0 {
+		s.limits.certificates = min(p.Longest, maxChain)
+	}
+	if err := s.compileRevocation(p.State); err != nil {
+		panic(err)
+	}
+	set := newAuthorities(1)
+	for i := range p.Bundles {
+		if err := set.add(&p.Bundles[i]); err != nil {
+			panic(err)
+		}
+	}
+	v := s.examine(p.Chain, set, p.At)
+	return v.valid, v.reason, v.detail, v.until
+}

@@ -3,6 +3,7 @@ package enforcer
 import (
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"net/netip"
 	"net/url"
@@ -29,7 +30,9 @@ type snapshot struct {
 	sites      names[*site]
 	sets       names[*authorities]
 	empty      *authorities // of names without any: denies
-	revoked    map[[32]byte]struct{}
+	revocation revocation
+	limits     limits
+	usage      x509.ExtKeyUsage // that clients need
 	requireEKU bool
 	trusted    []netip.Prefix
 	fallback   string // the default host name
@@ -69,6 +72,8 @@ func (e *Enforcer) compile(state State) (*snapshot, error) {
 	s := &snapshot{
 		sites:      names[*site]{},
 		empty:      newAuthorities(0),
+		limits:     limits{certificates: maxChain, bytes: maxChainBytes},
+		usage:      x509.ExtKeyUsageClientAuth,
 		requireEKU: state.RequireEKU,
 		trusted:    slices.Clone(state.TrustedProxies),
 		tickets:    state.SessionTickets,
@@ -79,7 +84,7 @@ func (e *Enforcer) compile(state State) (*snapshot, error) {
 	}
 	for _, step := range []func(State) error{
 		s.compileCertificates, s.compileSites, s.compileAuthorities,
-		s.compileRevoked, s.compileKeys, s.compileDefault,
+		s.compileRevocation, s.compileKeys, s.compileDefault,
 	} {
 		if err := step(state); err != nil {
 			return nil, err
@@ -197,23 +202,6 @@ func (s *snapshot) compileAuthorities(state State) error {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-// compileRevoked refuses what it cannot read: a revocation must not get lost
-// by a wrong spelling.
-func (s *snapshot) compileRevoked(state State) error {
-	s.revoked = make(map[[32]byte]struct{}, len(state.Revoked))
-	for fingerprint := range state.Revoked {
-		var id [32]byte
-		if !isHex(fingerprint) {
-			return refuse("revoked", "revoked fingerprint %q is not 64 lower-case hex digits", fingerprint)
-		}
-		if _, err := hex.Decode(id[:], []byte(fingerprint)); err != nil {
-			return refuse("revoked", "revoked fingerprint %q: %w", fingerprint, err)
-		}
-		s.revoked[id] = struct{}{}
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 
 // A verdict is what a client's chain is worth to one CA set. It depends on
 // nothing but the chain, the snapshot and the clock, and holds until the next
-// certificate involved becomes valid or ends.
+// certificate or revocation list involved becomes valid or ends.
 type verdict struct {
 	seq   uint64    // of the snapshot
 	set   int       // of the CA set
@@ -17,7 +17,7 @@ type verdict struct {
 
 	valid      bool
 	reason     Reason // why it is not valid
-	detail     string // what crypto/x509 said
+	detail     string // what exactly, for the log
 	commonName string
 	bundles    []string // whose anchors vouch for the client
 	notAfter   time.Time
@@ -35,6 +35,9 @@ type verdictKey struct {
 var noCertificate = &verdict{reason: ReasonNoCertificate}
 
 func (v *verdict) holds(now time.Time) bool { return v.until.IsZero() || now.Before(v.until) }
+
+// doubtFrom bounds how long the verdict holds.
+func (v *verdict) doubtFrom(at, now time.Time) { v.until = sooner(v.until, at, now) }
 
 // verdict returns the remembered one, of the connection or of another one of
 // the same client, or examines the chain. Refusals are remembered likewise.

@@ -1,11 +1,6 @@
 package enforcer
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -15,44 +10,34 @@ import (
 	"github.com/certvigil/certvigil/internal/cert"
 )
 
-// What a client may present. Beyond it the chain is refused before a signature
-// is looked at, since each of these has been a way to burn the verifier's time.
-const (
-	maxChain      = 6
-	maxChainBytes = 64 << 10
-	maxNames      = 100
-	minRSA        = 2048
-	maxRSA        = 8192
-)
-
 // examine judges a client's chain by a CA set at one instant (RFC 5280 §6, by
 // crypto/x509 with explicit roots). It fails closed: a verdict is valid only
 // at the very end, with at least one chain that is wholly valid and unrevoked.
 func (s *snapshot) examine(chain []*x509.Certificate, set *authorities, now time.Time) *verdict {
 	v := &verdict{seq: s.seq, set: set.id, until: horizon(now, chain, set.members)}
 	defer v.refuseOnPanic()
-	leaf := chain[0]
-	v.reason = precheck(chain)
-	if v.reason == "" && set.isEmpty() {
+	if v.reason, v.detail = s.limits.precheck(chain); v.reason != "" {
+		return v
+	}
+	if set.isEmpty() {
 		v.reason = ReasonNoAuthority
+		return v
 	}
-	if v.reason == "" {
-		v.reason = s.checkLeaf(leaf, now)
-	}
-	if v.reason != "" {
+	leaf := chain[0]
+	if v.reason, v.detail = s.checkLeaf(leaf, now); v.reason != "" {
 		return v
 	}
 	chains, err := leaf.Verify(x509.VerifyOptions{
 		Roots:         set.roots,
 		Intermediates: intermediates(chain[1:], set),
 		CurrentTime:   now,
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		KeyUsages:     []x509.ExtKeyUsage{s.usage},
 	})
 	if err != nil {
 		v.reason, v.detail = reasonOf(err), err.Error()
 		return v
 	}
-	s.admitBy(v, chains, set)
+	s.admitBy(v, chains, set, now)
 	return v
 }
 
@@ -64,18 +49,23 @@ func (v *verdict) refuseOnPanic() {
 	}
 }
 
-// admitBy makes the verdict valid if any one chain has no revoked member, and
-// notes the bundles whose anchors these chains end in.
-func (s *snapshot) admitBy(v *verdict, chains [][]*x509.Certificate, set *authorities) {
-	v.reason = ReasonRevoked
+// admitBy makes the verdict valid if any one chain counts, and notes the
+// bundles that vouch for these chains. If none does, the reason is that of the
+// chain which came furthest.
+func (s *snapshot) admitBy(v *verdict, chains [][]*x509.Certificate, set *authorities, now time.Time) {
+	furthest := 0
 	for _, chain := range chains {
-		if slices.ContainsFunc(chain, s.isRevoked) {
+		bundles, refused := s.appraise(v, chain, set, now)
+		if len(bundles) == 0 {
+			if refused.stage > furthest {
+				furthest, v.reason, v.detail = refused.stage, refused.reason, refused.detail
+			}
 			continue
 		}
 		if v.issuers == nil {
 			v.issuers = slices.Clone(chain[1:]) // a clone, so as not to keep the leaf
 		}
-		for _, name := range set.vouching(chain[len(chain)-1]) {
+		for _, name := range bundles {
 			if !slices.Contains(v.bundles, name) {
 				v.bundles = append(v.bundles, name)
 			}
@@ -85,9 +75,38 @@ func (s *snapshot) admitBy(v *verdict, chains [][]*x509.Certificate, set *author
 		return
 	}
 	leaf := chains[0][0]
-	v.valid, v.reason, v.notAfter = true, "", leaf.NotAfter
+	v.valid, v.reason, v.detail, v.notAfter = true, "", "", leaf.NotAfter
 	if cns := cert.CommonNames(leaf); len(cns) == 1 {
 		v.commonName = cns[0]
+	}
+}
+
+// A refusal is why a chain that crypto/x509 holds valid does not count, and
+// how far it came: the further, the more it says about the client.
+type refusal struct {
+	stage  int
+	reason Reason
+	detail string
+}
+
+// appraise returns the bundles that vouch for the client by this chain. What
+// is revoked or not known to be good comes last, so that ReasonRevoked says
+// that the chain is good but for that.
+func (s *snapshot) appraise(v *verdict, chain []*x509.Certificate, set *authorities, now time.Time) ([]string, refusal) {
+	if reason, detail := checkPath(chain); reason != "" {
+		return nil, refusal{1, reason, detail}
+	}
+	bundles, objection := set.vouching(chain)
+	if len(bundles) == 0 {
+		return nil, refusal{2, ReasonConstraint, objection}
+	}
+	switch reason, detail := s.revocation.check(v, chain, now); reason {
+	case "":
+		return bundles, refusal{}
+	case ReasonRevoked:
+		return nil, refusal{3, reason, detail}
+	default:
+		return nil, refusal{4, reason, detail}
 	}
 }
 
@@ -102,72 +121,43 @@ func intermediates(sent []*x509.Certificate, set *authorities) *x509.CertPool {
 	return pool
 }
 
-// precheck bounds what verification can cost.
-func precheck(chain []*x509.Certificate) Reason {
-	if len(chain) > maxChain {
-		return ReasonTooMany
-	}
-	size := 0
-	for _, c := range chain {
-		size += len(c.Raw)
-	}
-	if size > maxChainBytes {
-		return ReasonTooLarge
-	}
-	for _, c := range chain {
-		if len(c.DNSNames)+len(c.EmailAddresses)+len(c.IPAddresses)+len(c.URIs) > maxNames {
-			return ReasonTooManyNames
-		}
-		if !acceptedKey(c.PublicKey) {
-			return ReasonKey
-		}
-	}
-	return ""
-}
-
-func acceptedKey(key any) bool {
-	switch k := key.(type) {
-	case *rsa.PublicKey:
-		bits := k.N.BitLen()
-		return bits >= minRSA && bits <= maxRSA
-	case *ecdsa.PublicKey:
-		return k.Curve == elliptic.P256() || k.Curve == elliptic.P384() || k.Curve == elliptic.P521()
-	case ed25519.PublicKey:
-		return true
-	}
-	return false
-}
-
 // checkLeaf refuses what crypto/x509 would let through, or would name less
 // clearly.
-func (s *snapshot) checkLeaf(leaf *x509.Certificate, now time.Time) Reason {
+func (s *snapshot) checkLeaf(leaf *x509.Certificate, now time.Time) (Reason, string) {
 	switch {
 	case leaf.IsCA:
-		return ReasonLeafIsCA
+		return ReasonLeafIsCA, ""
 	case len(cert.CommonNames(leaf)) > 1:
 		// x509 keeps the last one only: which of them a policy means is open.
-		return ReasonCommonNames
+		return ReasonCommonNames, ""
+	case !signsHandshakes(leaf):
+		return ReasonKeyUsage, ""
 	case !s.usableByClient(leaf):
-		return ReasonUsage
+		return ReasonUsage, ""
 	case now.Before(leaf.NotBefore):
-		return ReasonNotYetValid
+		return ReasonNotYetValid, ""
 	case now.After(leaf.NotAfter):
-		return ReasonExpired
+		return ReasonExpired, ""
 	}
-	return ""
+	return "", ""
+}
+
+// signsHandshakes holds a key usage to what it is used for: to sign a handshake
+// (RFC 5246 §7.4.6, RFC 8446 §4.4.2.3). A leaf that may sign certificates
+// without being a CA is a mistake that somebody else could make use of.
+func signsHandshakes(leaf *x509.Certificate) bool {
+	if extension(leaf, oidKeyUsage) == nil {
+		return true
+	}
+	return leaf.KeyUsage&x509.KeyUsageDigitalSignature != 0 && leaf.KeyUsage&x509.KeyUsageCertSign == 0
 }
 
 func (s *snapshot) usableByClient(leaf *x509.Certificate) bool {
 	if len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) == 0 {
 		return !s.requireEKU
 	}
-	return slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) ||
+	return slices.Contains(leaf.ExtKeyUsage, s.usage) ||
 		slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
-}
-
-func (s *snapshot) isRevoked(c *x509.Certificate) bool {
-	_, revoked := s.revoked[sha256.Sum256(c.Raw)]
-	return revoked
 }
 
 // reasonOf names the failure of a chain whose leaf is fine by itself.
