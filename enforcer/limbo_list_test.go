@@ -39,8 +39,7 @@ var disagreements = map[string]disagreement{
 	"rfc5280::validity::notafter-fractional":      {false, "notAfter is an instant here: the rest of that second is after it"},
 
 	// We allow what the case refuses.
-	"crl::crlnumber-missing":  {true, "cfssl writes lists without CRLNumber; thisUpdate then may not go back"},
-	"crl::crlnumber-critical": {true, "the number is known and means the same, critical or not"},
+	"crl::crlnumber-missing": {true, "cfssl writes lists without CRLNumber; thisUpdate then may not go back"},
 
 	"rfc5280::aki::leaf-missing-aki":                       {true, keyIdentifier},
 	"rfc5280::aki::intermediate-missing-aki":               {true, keyIdentifier},
@@ -68,7 +67,7 @@ var disagreements = map[string]disagreement{
 	"webpki::eku::ee-without-eku": {true, "no restriction, unless require_eku is set; rfc5280::eku::ee-without-eku says so too"},
 	"webpki::eku::root-has-eku":   {true, publicWebOnly + "; that of a CA narrows those of its leaves"},
 	"webpki::san::no-san":         {true, "clients are often named by a common name alone"},
-	"webpki::v1-cert":             {true, publicWebOnly + "; OpenSSL makes such leaves by default, and none can act as a CA"},
+	"webpki::v1-cert":             {true, publicWebOnly + "; OpenSSL before 3 makes leaves without extensions, and none can act as a CA"},
 
 	"webpki::san::public-suffix-wildcard-san":                   {true, publicWebOnly},
 	"webpki::san::public-suffix-multi-label-wildcard-san":       {true, publicWebOnly},

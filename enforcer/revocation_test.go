@@ -1,9 +1,7 @@
 package enforcer_test
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"math/big"
 	"slices"
@@ -20,15 +18,7 @@ import (
 // instant on for a day.
 func newList(t testing.TB, ca *certtest.Certificate, from time.Time, serials ...*big.Int) enforcer.RevocationList {
 	t.Helper()
-	template := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: from, NextUpdate: from.Add(24 * time.Hour)}
-	for _, serial := range serials {
-		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: from})
-	}
-	der, err := x509.CreateRevocationList(rand.Reader, template, ca.Certificate, ca.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := crl.Parse(der)
+	list, err := crl.Parse(ca.CRL(certtest.Updates(from, from.Add(24*time.Hour)), certtest.RevokeSerials(serials...)))
 	if err != nil {
 		t.Fatal(err)
 	}
