@@ -13,7 +13,7 @@ FUZZTIME ?= 10s
 BENCH    ?= .
 GOTEST   := go test -race -shuffle=on
 
-.PHONY: help demo build test check setup fmt fmt-check vet lint unit walkthrough tidy-check bench fuzz cover vuln clean
+.PHONY: help demo build test check setup fmt fmt-check vet lint unit walkthrough tidy-check conformance bench fuzz cover vuln clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,11 @@ $(LINT): tools/go.mod tools/go.sum
 tidy-check: ## fail when go.mod or go.sum is not tidy
 	@echo "== tidy"
 	@for m in $(MODULES); do (cd $$m && go mod tidy -diff); done
+
+conformance: ## run every case of x509-limbo (LIMBO=path/to/limbo.json)
+	@test -n '$(LIMBO)' || { echo 'error: name the file: make conformance LIMBO=limbo.json' >&2; exit 2; }
+	@echo "== conformance: x509-limbo"
+	go test -count=1 -run '^TestLimbo$$' -v ./enforcer -limbo '$(abspath $(LIMBO))'
 
 bench: ## run the benchmarks (BENCH=regexp)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
