@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"strings"
 	"unicode"
 )
@@ -18,10 +19,20 @@ func Fingerprint(c *x509.Certificate) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Serial returns the serial number as upper-case hex without separators, two
-// digits for each big-endian byte: "0A", "527E0F20".
-func Serial(c *x509.Certificate) string {
-	digits := c.SerialNumber.Bytes()
+// KeyHash returns the SHA-256 of the certificate's SubjectPublicKeyInfo as 64
+// lower-case hex digits.
+func KeyHash(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:])
+}
+
+// Serial returns the certificate's serial number as [FormatSerial] writes it.
+func Serial(c *x509.Certificate) string { return FormatSerial(c.SerialNumber) }
+
+// FormatSerial returns a serial number as upper-case hex without separators,
+// two digits for each big-endian byte: "0A", "527E0F20".
+func FormatSerial(n *big.Int) string {
+	digits := n.Bytes()
 	if len(digits) == 0 {
 		return "00"
 	}

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"crypto/x509"
 	"math/big"
 	"time"
 
@@ -30,16 +31,16 @@ type CRL struct {
 	FailingSince *time.Time `json:"failing_since,omitempty"`
 }
 
-// A NewCRL is a list whose issuer has been checked.
+// A NewCRL is a list that Issuer has been checked to have signed.
 type NewCRL struct {
 	List           *crl.List
 	DER            []byte
-	IssuerKey      string // as CRL has it
+	Issuer         *x509.Certificate
 	Source         string // "" leaves the source that is stored
 	ETag           string
 	LastModified   string
-	RefreshAt      *time.Time
-	AcceptRollback bool // lets it be older than the one that is stored
+	RefreshAt      *time.Time // nil with a Source: at once
+	AcceptRollback bool       // lets it be older than the one that is stored
 	Actor          Actor
 }
 
@@ -54,8 +55,10 @@ type CRLRefresh struct {
 type CRLReport struct {
 	CRL     CRL          `json:"crl"`
 	Created bool         `json:"created"` // false: the same list was stored already
-	Revokes []alert.Item `json:"revokes"` // known certificates of its issuer that it names
-	Unknown []string     `json:"unknown"` // serials, as cert.Serial writes them, that no known certificate of its issuer has; at most 20
+	Revokes []alert.Item `json:"revokes"` // known certificates of its issuer that it names; at most 1000
+	// RevokesCount is how many such certificates there are in all.
+	RevokesCount int      `json:"revokes_count"`
+	Unknown      []string `json:"unknown"` // serials, as cert.Serial writes them, that no known certificate of its issuer has; at most 20
 	// UnknownCount is how many such serials there are in all.
 	UnknownCount int      `json:"unknown_count"`
 	Warnings     []string `json:"warnings"`

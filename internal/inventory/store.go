@@ -15,8 +15,8 @@ import (
 // serial. They return fault.NotFound, or fault.Conflict when ambiguous.
 type Store interface {
 	// AddBundle stores a bundle. The same set of certificates under the same
-	// name is left as it is (hostnames are added): created is false. It
-	// returns fault.Conflict for a name in use by another set, and for a set
+	// name is left as it is (hostnames are added, and constraints that are
+	// given replace those that are stored): created is false. It returns fault.Conflict for a name in use by another set, and for a set
 	// stored under another name, naming it.
 	AddBundle(ctx context.Context, b NewBundle) (bundle Bundle, created bool, err error)
 	Bundle(ctx context.Context, ref string) (Bundle, error)
@@ -38,6 +38,22 @@ type Store interface {
 	// new epoch; leaving active cancels unsettled deliveries.
 	SetTrust(ctx context.Context, itemID string, t alert.Trust, actor Actor) error
 	SetWatch(ctx context.Context, itemID string, w alert.Watch, actor Actor) error
+
+	// SetKeyTrust denies every certificate with the key of that SHA-256 (of the
+	// SubjectPublicKeyInfo, lower-case hex), known or not, or takes that back.
+	SetKeyTrust(ctx context.Context, key string, revoked bool, actor Actor) error
+
+	// AddCRL stores a revocation list in the place of its issuer's last one:
+	// the same item with a later end. The same list again changes its source
+	// only: created is false. An older one is a fault.Conflict of rule
+	// "crl_rollback" unless that is accepted.
+	AddCRL(ctx context.Context, n NewCRL) (list CRL, created bool, err error)
+	CRL(ctx context.Context, ref string) (CRL, error)
+	// RemoveCRL takes a list out of force.
+	RemoveCRL(ctx context.Context, itemID string, actor Actor) error
+	// EachOfIssuer calls fn with every certificate known under an issuer's
+	// name, as cert.IssuerDN writes it, by serial. fn must not use the store.
+	EachOfIssuer(ctx context.Context, issuer string, fn func(itemID, serial string) error) error
 
 	// Replace carries out a renewal and returns the new item.
 	Replace(ctx context.Context, r Replacement) (alert.Item, error)

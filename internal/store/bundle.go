@@ -19,8 +19,9 @@ import (
 )
 
 // AddBundle stores a bundle. The same set of certificates under the same name
-// is left as it is, but hostnames are added and removed certificates return;
-// created is false. The set counts as uploaded and as renewals have left it.
+// is left as it is, but hostnames are added, constraints that are given take
+// the place of the stored ones, and removed certificates return; created is
+// false. The set counts as uploaded and as renewals have left it.
 // A name in use by another set, a set stored under another name, and a revoked
 // certificate are a fault.Conflict.
 func (s *Store) AddBundle(ctx context.Context, b inventory.NewBundle) (bundle inventory.Bundle, created bool, err error) {
@@ -114,9 +115,15 @@ func (s *Store) insertBundle(ctx context.Context, t *tx, b inventory.NewBundle, 
 	if _, err := t.addHostnames(ctx, id, b.Hostnames); err != nil {
 		return "", err
 	}
+	after := map[string]any{"name": b.Name, "hostnames": b.Hostnames, "fingerprints": fingerprints}
+	if b.Constraints != nil {
+		if err := t.setConstraints(ctx, id, *b.Constraints); err != nil {
+			return "", err
+		}
+		after["constraints"] = describeConstraints(*b.Constraints)
+	}
 	if err := t.audit(ctx, now, b.Actor, change{
-		action: "ca.add", object: "bundle:" + id,
-		after: map[string]any{"name": b.Name, "hostnames": b.Hostnames, "fingerprints": fingerprints},
+		action: "ca.add", object: "bundle:" + id, after: after,
 	}); err != nil {
 		return "", err
 	}
@@ -128,18 +135,21 @@ func (s *Store) member(ctx context.Context, t *tx, b inventory.NewBundle, c *x50
 	id, created, err := s.putItem(ctx, t, inventory.NewItem{
 		Kind: alert.KindCA, Certificate: c, Labels: b.Labels, Source: b.Source, Actor: b.Actor,
 	})
-	if err != nil || created {
-		return id, err
+	if err != nil {
+		return "", err
 	}
 	item, err := t.item(ctx, id)
 	if err != nil {
 		return "", err
 	}
+	if err := t.refuseRevoked(ctx, item); err != nil { // a new one too, when its key is
+		return "", err
+	}
 	switch {
-	case item.Trust == alert.Revoked:
-		return "", revokedFault(item)
 	case item.Trust == alert.Trusted && item.Watch == alert.Superseded:
 		return id, s.useAgain(ctx, t, item, b)
+	case created:
+		return id, nil
 	}
 	return id, s.bringBack(ctx, t, item, b.Actor)
 }
@@ -159,22 +169,37 @@ func (s *Store) useAgain(ctx context.Context, t *tx, item alert.Item, b inventor
 	return s.transition(ctx, t, item, item.Trust, alert.Active, b.Actor, "item.add")
 }
 
-func revokedFault(item alert.Item) error {
+// refuseRevoked keeps what is revoked, by itself or by its key, from coming
+// back by being added.
+func (t *tx) refuseRevoked(ctx context.Context, item alert.Item) error {
+	if item.Trust == alert.Trusted {
+		return nil
+	}
+	if err := t.refuseRevokedKey(ctx, item); err != nil || item.Trust != alert.Revoked {
+		return err
+	}
 	return fault.New(fault.Conflict, "revoked", "the certificate %s (%s) is revoked here", item.Fingerprint, item.Subject).
 		WithHint("lift the revocation first: `certvigil cert unrevoke %s`", item.ID)
 }
 
-// extendBundle adds hostnames to a bundle that is uploaded again, and brings
-// back those of its certificates that were removed.
+// extendBundle adds hostnames to a bundle that is uploaded again, gives it the
+// constraints that come with it, and brings back those of its certificates
+// that were removed.
 func (s *Store) extendBundle(ctx context.Context, t *tx, id string, b inventory.NewBundle) error {
 	removed, err := t.items(ctx, `JOIN bundle_items bi ON bi.item_id = i.id WHERE bi.bundle_id = ? AND i.trust = 'removed'`, id)
 	if err != nil {
 		return err
 	}
 	for _, item := range removed {
+		if err := t.refuseRevoked(ctx, item); err != nil {
+			return err
+		}
 		if err := s.bringBack(ctx, t, item, b.Actor); err != nil {
 			return err
 		}
+	}
+	if err := s.constrain(ctx, t, id, b); err != nil {
+		return err
 	}
 	added, err := t.addHostnames(ctx, id, b.Hostnames)
 	if err != nil || len(added) == 0 {

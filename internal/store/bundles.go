@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/certvigil/certvigil/internal/fault"
@@ -49,7 +51,7 @@ func (s *Store) bundle(ctx context.Context, t *tx, ref string) (inventory.Bundle
 
 // bundles returns the bundles of a query with all they hold.
 func (s *Store) bundles(ctx context.Context, t *tx, clause string, args ...any) ([]inventory.Bundle, error) {
-	bundles, err := collect(ctx, t, scanBundle, `SELECT id, name, created_at, updated_at FROM bundles `+clause, args...)
+	bundles, err := collect(ctx, t, scanBundle, `SELECT id, name, created_at, updated_at, permit_san, permit_cn, max_leaf_ns FROM bundles `+clause, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -70,10 +72,13 @@ func (s *Store) bundles(ctx context.Context, t *tx, clause string, args ...any) 
 
 func scanBundle(row scanner) (inventory.Bundle, error) {
 	var created, updated int64
+	var sans, names string
 	b := inventory.Bundle{Hostnames: []string{}, Members: []inventory.Member{}}
-	err := row.Scan(&b.ID, &b.Name, &created, &updated)
+	if err := row.Scan(&b.ID, &b.Name, &created, &updated, &sans, &names, &b.Constraints.MaxLeafLifetime); err != nil {
+		return b, err
+	}
 	b.CreatedAt, b.UpdatedAt = fromMillis(created), fromMillis(updated)
-	return b, err
+	return b, errors.Join(json.Unmarshal([]byte(sans), &b.Constraints.PermitSAN), json.Unmarshal([]byte(names), &b.Constraints.PermitCN))
 }
 
 // A membership is a row of bundle_items.

@@ -29,11 +29,13 @@ func TestQueries_UseTheirIndexes(t *testing.T) {
 		"pending": {store.RipeItems, []any{0}, []string{"items_pending"}},
 		"waiting": {store.Waiting, []any{"mail", 0, 0}, []string{"deliveries_waiting", "deliveries_leased"}},
 		"serial, prefix": {
-			`SELECT id FROM items WHERE serial = ? OR id >= ? AND id < ? OR fingerprint >= ? AND fingerprint < ?`,
+			`SELECT id FROM items WHERE serial = ? AND kind <> 'crl' OR id >= ? AND id < ? OR fingerprint >= ? AND fingerprint < ?`,
 			[]any{"", "", "", "", ""},
 			[]string{"items_serial", "sqlite_autoindex_items_1", "sqlite_autoindex_items_2"},
 		},
 		"revoked": {`SELECT fingerprint FROM items WHERE trust <> 'trusted' AND trust = 'revoked'`, nil, []string{"items_untrusted"}},
+		"issuer":  {store.OfIssuer, []any{""}, []string{"items_issuer"}},
+		"lists":   {store.InForce, nil, nil},
 		"groups":  {`SELECT kind, watch, labels, COUNT(*) FROM items WHERE trust <> 'removed' GROUP BY kind, watch, labels`, nil, []string{"COVERING INDEX items_groups"}},
 		"subject": {
 			`SELECT id FROM items i WHERE i.kind = ? AND i.watch = ? AND i.subject = ? ORDER BY i.not_after, i.id`,

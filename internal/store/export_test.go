@@ -35,6 +35,8 @@ func (s *Store) SetBusyTimeout(t *testing.T, ms int) {
 const (
 	DueItems  = `SELECT i.id FROM items i ` + dueItems
 	RipeItems = `SELECT i.id FROM items i ` + ripeItems
+	OfIssuer  = ofIssuer
+	InForce   = `SELECT i.id FROM items i JOIN crls c ON c.item_id = i.id ` + inForce
 	Waiting   = `SELECT d.id FROM deliveries d ` + waiting
 )
 
@@ -59,4 +61,24 @@ func (s *Store) Plan(ctx context.Context, query string, args ...any) (string, er
 func (s *Store) RescheduleNextBatch(ctx context.Context, key string, next func(alert.Candidate) time.Time) error {
 	_, _, err := s.rescheduleBatch(ctx, key, "", next)
 	return err
+}
+
+// MigrateTo brings a new file to the schema of an earlier version.
+func MigrateTo(t *testing.T, path string, version int64) {
+	t.Helper()
+	if err := createPrivate(path); err != nil {
+		t.Fatal(err)
+	}
+	db, err := openWriter(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	provider, err := sqliteMigrations(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.UpTo(t.Context(), version); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -83,7 +81,15 @@ func (s *Store) bringBack(ctx context.Context, t *tx, item alert.Item, actor inv
 	if !gone {
 		return nil
 	}
-	return s.transition(ctx, t, item, alert.Trusted, alert.Active, actor, "item.add")
+	revoked, err := t.itemKeyRevoked(ctx, item.ID)
+	if err != nil {
+		return err
+	}
+	trust := alert.Trusted
+	if revoked {
+		trust = alert.Revoked
+	}
+	return s.transition(ctx, t, item, trust, alert.Active, actor, "item.add")
 }
 
 func describe(kind alert.Kind, c *x509.Certificate) map[string]any {
@@ -119,17 +125,22 @@ func (s *Store) insertItem(ctx context.Context, t *tx, n inventory.NewItem) (str
 	if c.NotBefore.After(now) {
 		watch, epoch, due = alert.Pending, 0, sql.NullInt64{}
 	}
+	key, trust := cert.KeyHash(c), alert.Trusted
+	if revoked, err := t.keyRevoked(ctx, key); err != nil {
+		return "", err
+	} else if revoked {
+		trust, due = alert.Revoked, sql.NullInt64{}
+	}
 	var name string
 	if names := cert.CommonNames(c); len(names) > 0 {
 		name = names[0]
 	}
-	key := sha256.Sum256(c.RawSubjectPublicKeyInfo)
 	_, err := t.exec(ctx, `INSERT INTO items (id, kind, fingerprint, spki_hash, subject, issuer, common_name, serial, sans,
 			not_before, not_after, trust, watch, epoch, labels, next_due_at, created_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, n.Kind, cert.Fingerprint(c), hex.EncodeToString(key[:]), cert.SubjectDN(c), cert.IssuerDN(c), name,
+		id, n.Kind, cert.Fingerprint(c), key, cert.SubjectDN(c), cert.IssuerDN(c), name,
 		cert.Serial(c), jsonText(orEmpty(cert.SANs(c))), c.NotBefore.UnixMilli(), c.NotAfter.UnixMilli(),
-		alert.Trusted, watch, epoch, jsonText(labelsOf(n.Labels)), due, now.UnixMilli())
+		trust, watch, epoch, jsonText(labelsOf(n.Labels)), due, now.UnixMilli())
 	if err != nil {
 		return "", err
 	}

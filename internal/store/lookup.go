@@ -144,7 +144,7 @@ func (t *tx) resolveItem(ctx context.Context, ref string) (string, error) {
 		args  []any
 	}{
 		{`SELECT id FROM items WHERE id = ? OR fingerprint = ?`, []any{digits, digits}},
-		{`SELECT id FROM items WHERE serial = ?`, []any{serialOf(digits)}},
+		{`SELECT id FROM items WHERE serial = ? AND kind <> 'crl'`, []any{serialOf(digits)}},
 	}
 	if from, to, ok := prefixRange(digits); ok {
 		queries[1].query += ` OR id >= ? AND id < ? OR fingerprint >= ? AND fingerprint < ?`

@@ -53,6 +53,10 @@ var invariants = []invariant{
 	{"an active item has no epoch", `SELECT id FROM items WHERE watch = 'active' AND epoch < 1`},
 	{"an item that is not superseded names a successor", `SELECT id FROM items WHERE replaced_by IS NOT NULL AND watch <> 'superseded'`},
 	{"an item lacks its content", `SELECT id FROM items WHERE NOT EXISTS (SELECT 1 FROM item_der WHERE item_id = items.id)`},
+	{"a revocation list lacks its details", `SELECT id FROM items WHERE kind = 'crl' AND NOT EXISTS (SELECT 1 FROM crls WHERE item_id = items.id)`},
+	{"a certificate has the details of a revocation list", `SELECT item_id FROM crls JOIN items i ON i.id = item_id WHERE i.kind <> 'crl'`},
+	{"two revocation lists have one issuer's key", `SELECT issuer_key FROM crls GROUP BY issuer_key HAVING COUNT(*) > 1`},
+	{"a certificate is trusted whose key is revoked", `SELECT i.id FROM revoked_keys k JOIN items i ON i.spki_hash = k.spki_hash WHERE i.trust = 'trusted'`},
 	{"a bundle holds no certificate", `SELECT id FROM bundles WHERE NOT EXISTS (SELECT 1 FROM bundle_items WHERE bundle_id = bundles.id)`},
 }
 
@@ -89,10 +93,11 @@ func (s *Store) Check(ctx context.Context) ([]string, error) {
 	return problems, err
 }
 
-// checkContents compares every certificate with its item's fingerprint.
+// checkContents compares every certificate with its item's fingerprint, and
+// every revocation list with its digest.
 func (t *tx) checkContents(ctx context.Context, report func(string)) error {
-	rows, err := t.sql.QueryContext(ctx, `SELECT i.id, i.fingerprint, c.der FROM items i JOIN item_der c ON c.item_id = i.id
-		WHERE i.kind <> 'crl' ORDER BY i.id`)
+	rows, err := t.sql.QueryContext(ctx, `SELECT i.id, COALESCE(l.digest, i.fingerprint), c.der FROM items i JOIN item_der c ON c.item_id = i.id
+		LEFT JOIN crls l ON l.item_id = i.id ORDER BY i.id`)
 	if err != nil {
 		return err
 	}

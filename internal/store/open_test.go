@@ -195,11 +195,18 @@ func TestBackup(t *testing.T) {
 func TestCheck_FindsDamage(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]string{
-		"another certificate":   `UPDATE item_der SET der = x'00'`,
-		"a missing certificate": `DELETE FROM item_der`,
-		"an orphan":             `PRAGMA foreign_keys = off; UPDATE item_sources SET item_id = 'nobody'`,
-		"no epoch":              `UPDATE items SET epoch = 0`,
-		"an early successor":    `UPDATE items SET replaced_by = id`,
+		"another certificate":    `UPDATE item_der SET der = x'00'`,
+		"a missing certificate":  `DELETE FROM item_der`,
+		"an orphan":              `PRAGMA foreign_keys = off; UPDATE item_sources SET item_id = 'nobody'`,
+		"no epoch":               `UPDATE items SET epoch = 0`,
+		"an early successor":     `UPDATE items SET replaced_by = id`,
+		"a list without details": `UPDATE items SET kind = 'crl'`,
+		"another list": `UPDATE items SET kind = 'crl';
+			INSERT INTO crls (item_id, issuer_key, digest, number, entries, source, etag, last_modified, failure)
+			SELECT id, '', '00', '', 0, '', '', '', '' FROM items`,
+		"a certificate as a list": `INSERT INTO crls (item_id, issuer_key, digest, number, entries, source, etag, last_modified, failure)
+			SELECT id, '', fingerprint, '', 0, '', '', '', '' FROM items`,
+		"a trusted item of a revoked key": `INSERT INTO revoked_keys (spki_hash, created_at) SELECT spki_hash, 0 FROM items`,
 		"an empty delivery": `INSERT INTO deliveries (id, channel, recipient, rule, state, attempts, next_attempt_at, last_error, created_at)
 			VALUES ('d', 'c', 'r', 'x', 'pending', 0, 0, '', 0)`,
 	} {

@@ -104,8 +104,8 @@ func (s *Store) putInPlace(ctx context.Context, t *tx, old alert.Item, newID str
 	if err != nil {
 		return err
 	}
-	if item.Trust == alert.Revoked {
-		return revokedFault(item)
+	if err := t.refuseRevoked(ctx, item); err != nil {
+		return err
 	}
 	if err := s.joinBundles(ctx, t, old.ID, newID); err != nil {
 		return err

@@ -68,6 +68,18 @@ func (s *Store) AddSigningKey(ctx context.Context, kid string, der []byte) error
 	})
 }
 
+// RemoveSigningKey deletes a signing key: what it signed can be verified no
+// longer. One that is not there is a fault.NotFound.
+func (s *Store) RemoveSigningKey(ctx context.Context, kid string) error {
+	return s.write(ctx, "removing a signing key", func(t *tx) error {
+		n, err := t.exec(ctx, `DELETE FROM signing_keys WHERE kid = ?`, kid)
+		if err == nil && n == 0 {
+			return fault.New(fault.NotFound, "no_kid", "there is no signing key %s", kid)
+		}
+		return err
+	})
+}
+
 func (s *Store) sealedKeys(ctx context.Context) ([]sealedKey, error) {
 	var rows []sealedKey
 	err := s.read(ctx, "reading the signing keys", func(t *tx) (err error) {

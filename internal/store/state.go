@@ -25,6 +25,11 @@ func (s *Store) SetTrust(ctx context.Context, itemID string, trust alert.Trust, 
 		if err != nil || item.Trust == trust {
 			return err
 		}
+		if trust == alert.Trusted {
+			if err := t.refuseRevokedKey(ctx, item); err != nil {
+				return err
+			}
+		}
 		watch := item.Watch
 		switch {
 		case trust == alert.Removed && watch != alert.Superseded:
@@ -34,6 +39,17 @@ func (s *Store) SetTrust(ctx context.Context, itemID string, trust alert.Trust, 
 		}
 		return s.transition(ctx, t, item, trust, watch, actor, "item.trust")
 	})
+}
+
+// refuseRevokedKey keeps one certificate from being trusted while every
+// certificate with its key is denied.
+func (t *tx) refuseRevokedKey(ctx context.Context, item alert.Item) error {
+	revoked, err := t.itemKeyRevoked(ctx, item.ID)
+	if err != nil || !revoked {
+		return err
+	}
+	return fault.New(fault.Conflict, "key_revoked", "the key of %s (%s) is revoked", item.Fingerprint, item.Subject).
+		WithHint("take that back for every certificate with that key: `certvigil cert unrevoke --key %s`", item.ID)
 }
 
 // SetWatch changes what alerting does with an item. Becoming active starts a

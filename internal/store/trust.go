@@ -15,6 +15,10 @@ type TrustSnapshot struct {
 	// may be left with none: its hostnames then admit nobody.
 	Bundles []inventory.Bundle
 	Revoked []string // fingerprints of revoked certificates, sorted
+	// RevokedKeys are SHA-256 of the public keys with which every certificate
+	// is denied, in lower-case hex, sorted.
+	RevokedKeys []string
+	CRLs        []inventory.CRL // the lists in force; CRLData has their content
 }
 
 // Trust returns what is trusted and what is revoked, read at one instant.
@@ -29,6 +33,13 @@ func (s *Store) Trust(ctx context.Context) (TrustSnapshot, error) {
 		}
 		snapshot.Revoked, err = collect(ctx, t, scanText, `SELECT DISTINCT fingerprint FROM items
 			WHERE trust <> 'trusted' AND trust = 'revoked' AND kind <> 'crl' ORDER BY fingerprint`)
+		if err != nil {
+			return err
+		}
+		if snapshot.RevokedKeys, err = collect(ctx, t, scanText, `SELECT spki_hash FROM revoked_keys ORDER BY spki_hash`); err != nil {
+			return err
+		}
+		snapshot.CRLs, err = t.crlsInForce(ctx)
 		return err
 	})
 	for i := range snapshot.Bundles {

@@ -175,6 +175,11 @@ var recordTests = map[string]func(*world){
 		if diff := cmp.Diff(want, keys); diff != "" {
 			w.Error(diff)
 		}
+		w.ok(w.RemoveSigningKey(w.ctx(), "one"))
+		w.fails(w.RemoveSigningKey(w.ctx(), "one"), fault.NotFound, "no_kid")
+		if keys, err = w.SigningKeys(w.ctx()); err != nil || len(keys) != 1 || keys[0].KID != "two" {
+			w.Errorf("after one was removed there are %v, %v", keys, err)
+		}
 	},
 	"data version: tells of any commit": func(w *world) {
 		version := func() int64 {

@@ -46,6 +46,10 @@ type Storer interface {
 	Audience(ctx context.Context, applicationID string) (string, error)
 	SigningKeys(ctx context.Context) ([]store.SigningKey, error)
 	AddSigningKey(ctx context.Context, kid string, der []byte) error
+	RemoveSigningKey(ctx context.Context, kid string) error
+	CRLs(ctx context.Context) ([]inventory.CRL, error)
+	CRLData(ctx context.Context, itemID string) ([]byte, error)
+	NoteCRLRefresh(ctx context.Context, itemID string, r inventory.CRLRefresh) error
 	Purge(ctx context.Context, before time.Time) error
 	Check(ctx context.Context) ([]string, error)
 }
@@ -61,7 +65,7 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // sound at its end.
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
-		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests,
+		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, crlTests, trustTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
