@@ -26,15 +26,33 @@ type decision struct {
 	reason  Reason    // why it is refused, or would be in report-only mode
 	policy  string    // that decided; "" if none did
 	action  Action    // that admitted; "" if none did
+	own     bool      // a path that the gateway answers itself
 	site    *site
 	app     *application
 	name    string // the normalised host name; "" if unknown
 	verdict *verdict
 }
 
+// settle decides what becomes of a request: it is answered by the gateway
+// itself, refused or passed on.
+func (s *snapshot) settle(sub *subject, r *http.Request, now time.Time, trace *[]step) decision {
+	if !originForm(r) {
+		// CONNECT and OPTIONS * name no path that an application could guard.
+		return decision{seq: s.seq, reason: ReasonBadTarget, status: http.StatusBadRequest, verdict: noCertificate}
+	}
+	d := s.judgeTracing(sub, now, trace)
+	if d.site != nil && isOwn(r.URL.Path) {
+		// What the policies say of the path is not asked, so it is not told.
+		return decision{seq: d.seq, site: d.site, app: d.app, name: d.name, verdict: d.verdict, own: true}
+	}
+	return d
+}
+
 // judge decides about a request. It fails closed: a decision passes only by
 // the action of a policy, or by the report-only mode of its application.
-func (s *snapshot) judge(sub *subject, now time.Time) decision {
+func (s *snapshot) judge(sub *subject, now time.Time) decision { return s.judgeTracing(sub, now, nil) }
+
+func (s *snapshot) judgeTracing(sub *subject, now time.Time, trace *[]step) decision {
 	d := decision{seq: s.seq, verdict: noCertificate}
 	route, reason, status := s.routeTo(sub.client, sub.host)
 	if status != 0 {
@@ -58,7 +76,7 @@ func (s *snapshot) judge(sub *subject, now time.Time) decision {
 		d.action = Bypass // of nobody: nothing is told of the client
 		return d
 	}
-	d.action, d.policy, d.reason = decide(app.policies, facts{d.verdict, sub.addr})
+	d.action, d.policy, d.reason = decide(app.policies, facts{sub.client, d.verdict, sub.addr}, trace)
 	if d.action == "" && !app.reportOnly {
 		d.status = http.StatusForbidden
 	}

@@ -32,17 +32,23 @@ func Route(e *Enforcer, sni, host string) (site, name string, status int) {
 	return r.site.hostname, r.name, 0
 }
 
-// Decide evaluates policies for a client.
-func Decide(policies []Policy, valid bool, commonName string, bundles []string, addr netip.Addr) (Action, string, Reason) {
+// Decide evaluates policies for a client with a certificate that is valid or
+// not, vouched for by bundles.
+func Decide(policies []Policy, leaf *x509.Certificate, valid bool, bundles []string, addr netip.Addr) (Action, string, Reason, error) {
 	compiled, err := compilePolicies(policies)
 	if err != nil {
-		panic(err)
+		return "", "", "", err
 	}
-	v := &verdict{valid: valid, commonName: commonName, bundles: bundles}
-	if !valid {
-		v = noCertificate
+	c, v := &client{}, noCertificate
+	if leaf != nil {
+		c.chain = []*x509.Certificate{leaf}
+		v = &verdict{reason: ReasonUntrusted}
 	}
-	return decide(compiled, facts{v, addr})
+	if valid {
+		v = &verdict{valid: true, commonName: leaf.Subject.CommonName, bundles: bundles}
+	}
+	action, name, why := decide(compiled, facts{c, v, addr}, nil)
+	return action, name, why, nil
 }
 
 // ApplicationAt returns the path of the application for a URL, of applications

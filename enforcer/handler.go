@@ -30,12 +30,9 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.flights.add(f)
 	defer e.flights.remove(f)
 
-	d := s.judge(&f.subject, e.now())
+	d := s.settle(&f.subject, r, e.now(), nil)
 	switch {
-	case !originForm(r):
-		// CONNECT and OPTIONS * name no path that an application could guard.
-		e.refuse(w, r, f, decision{reason: ReasonBadTarget, status: http.StatusBadRequest, verdict: noCertificate})
-	case d.site != nil && isOwn(r.URL.Path):
+	case d.own:
 		e.serveOwn(w, r, f, s, d)
 	case d.status != 0:
 		e.refuse(w, r, f, d)

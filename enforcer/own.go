@@ -23,8 +23,6 @@ func isOwn(path string) bool { return strings.HasPrefix(path, ownPrefix) }
 
 // serveOwn answers a request whose Host was found to be right.
 func (e *Enforcer) serveOwn(w http.ResponseWriter, r *http.Request, f *flight, s *snapshot, d decision) {
-	// What the policies say of the path is not asked, so it is not told either.
-	d = decision{seq: d.seq, site: d.site, app: d.app, name: d.name, verdict: d.verdict}
 	f.tally.outcome = d
 	switch r.URL.Path {
 	case certsPath:

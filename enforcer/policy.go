@@ -9,11 +9,12 @@ import (
 type policy struct {
 	name                      string
 	action                    Action
-	include, require, exclude []Selector
+	include, require, exclude []selector
 }
 
 // facts are what selectors look at.
 type facts struct {
+	client  *client // whose certificate is looked at only if the verdict is valid
 	verdict *verdict
 	addr    netip.Addr // of the client; invalid if unknown, then no prefix holds it
 }
@@ -22,11 +23,12 @@ type facts struct {
 // service_auth first, then block and allow, each as configured.
 func compilePolicies(configured []Policy) ([]policy, error) {
 	compiled := make([]policy, 0, len(configured))
-	for _, p := range configured {
-		if err := checkPolicy(&p); err != nil {
+	for i := range configured {
+		p, err := compilePolicy(&configured[i])
+		if err != nil {
 			return nil, err
 		}
-		compiled = append(compiled, policy{p.Name, p.Action, p.Include, p.Require, p.Exclude})
+		compiled = append(compiled, p)
 	}
 	slices.SortStableFunc(compiled, func(a, b policy) int { return rank(a.action) - rank(b.action) })
 	return compiled, nil
@@ -39,47 +41,69 @@ func rank(a Action) int {
 	return 1
 }
 
-func checkPolicy(p *Policy) error {
+func compilePolicy(p *Policy) (policy, error) {
 	if !slices.Contains([]Action{Allow, Block, Bypass, ServiceAuth}, p.Action) {
-		return refuse("policy", "policy %q: action %q is none of allow, block, bypass, service_auth", p.Name, p.Action)
+		return policy{}, refuse("policy", "policy %q: action %q is none of allow, block, bypass, service_auth", p.Name, p.Action)
 	}
 	if len(p.Include) == 0 {
-		return refuse("policy", "policy %q includes nobody", p.Name).
+		return policy{}, refuse("policy", "policy %q includes nobody", p.Name).
 			WithHint("give it at least one selector in include")
 	}
-	for _, sel := range slices.Concat(p.Include, p.Require, p.Exclude) {
-		fields := 0
-		for _, set := range []bool{sel.Certificate, sel.Everyone, len(sel.CommonName) > 0, len(sel.IP) > 0} {
-			if set {
-				fields++
+	compiled := policy{name: p.Name, action: p.Action}
+	for _, list := range []struct {
+		key  string
+		from []Selector
+		to   *[]selector
+	}{{"include", p.Include, &compiled.include}, {"require", p.Require, &compiled.require}, {"exclude", p.Exclude, &compiled.exclude}} {
+		for i := range list.from {
+			s, err := compileSelector(&list.from[i])
+			if err != nil {
+				return policy{}, refuse("policy", "policy %q: %s[%d]: %w", p.Name, list.key, i, err)
 			}
-		}
-		if fields != 1 {
-			return refuse("policy", "policy %q: a selector has %d of certificate, everyone, common_name, ip; it needs exactly one", p.Name, fields)
+			*list.to = append(*list.to, s)
 		}
 	}
-	return nil
+	return compiled, nil
 }
+
+// A step is a policy that was come to, and why it did not decide.
+type step struct {
+	policy *policy
+	skip   skip
+}
+
+// A skip is why a policy does not decide; the zero skip is that it does.
+type skip struct {
+	cause    string
+	selector *selector // on which it depended; nil if on none alone
+}
+
+// The causes.
+const (
+	causeInclude     = "no selector of include matches"
+	causeExclude     = "exclude matches"
+	causeRequire     = "require does not match"
+	causeCertificate = "it matches, but admits nobody without a valid certificate"
+)
 
 // decide evaluates the policies in order and returns the name of the one that
 // decided. It fails closed: what no policy admits is denied, and allow and
 // service_auth admit nobody without a valid certificate, whatever they select.
-func decide(policies []policy, f facts) (admitted Action, name string, why Reason) {
+// The policies that were come to are added to trace, unless that is nil.
+func decide(policies []policy, f facts, trace *[]step) (admitted Action, name string, why Reason) {
 	for i := range policies {
 		p := &policies[i]
-		if !p.matches(f) {
+		skip := p.skips(&f)
+		if trace != nil {
+			*trace = append(*trace, step{p, skip})
+		}
+		switch {
+		case skip.cause != "":
 			continue
-		}
-		switch p.action {
-		case Block:
+		case p.action == Block:
 			return "", p.name, ReasonBlocked
-		case Bypass:
-			return Bypass, p.name, ""
-		case Allow, ServiceAuth:
-			if f.verdict.valid {
-				return p.action, p.name, ""
-			}
 		}
+		return p.action, p.name, ""
 	}
 	if !f.verdict.valid {
 		return "", "", f.verdict.reason
@@ -87,26 +111,30 @@ func decide(policies []policy, f facts) (admitted Action, name string, why Reaso
 	return "", "", ReasonNoPolicy
 }
 
-// matches reports any of include, all of require and none of exclude.
-func (p *policy) matches(f facts) bool {
-	selected := func(s Selector) bool { return s.matches(f) }
-	return slices.ContainsFunc(p.include, selected) &&
-		!slices.ContainsFunc(p.exclude, selected) &&
-		!slices.ContainsFunc(p.require, func(s Selector) bool { return !s.matches(f) })
+// skips reports why the policy does not decide: it does on any of include, all
+// of require and none of exclude.
+func (p *policy) skips(f *facts) skip {
+	if matching(p.include, f, true) == nil {
+		return skip{cause: causeInclude}
+	}
+	if s := matching(p.exclude, f, true); s != nil {
+		return skip{causeExclude, s}
+	}
+	if s := matching(p.require, f, false); s != nil {
+		return skip{causeRequire, s}
+	}
+	if (p.action == Allow || p.action == ServiceAuth) && !f.verdict.valid {
+		return skip{cause: causeCertificate}
+	}
+	return skip{}
 }
 
-func (s *Selector) matches(f facts) bool {
-	if s.CA != "" && !(f.verdict.valid && slices.Contains(f.verdict.bundles, s.CA)) {
-		return false
+// matching returns the first selector that matches, or does not; nil if none.
+func matching(list []selector, f *facts, match bool) *selector {
+	for i := range list {
+		if list[i].matches(f) == match {
+			return &list[i]
+		}
 	}
-	switch {
-	case s.Everyone:
-		return true
-	case s.Certificate:
-		return f.verdict.valid
-	case len(s.CommonName) > 0:
-		return f.verdict.valid && slices.Contains(s.CommonName, f.verdict.commonName)
-	default:
-		return isTrusted(f.addr, s.IP)
-	}
+	return nil
 }

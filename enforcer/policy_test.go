@@ -1,6 +1,8 @@
 package enforcer_test
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"net/netip"
 	"strings"
 	"testing"
@@ -14,6 +16,11 @@ var (
 )
 
 func named(cn string) enforcer.Selector { return enforcer.Selector{CommonName: []string{cn}} }
+
+// namedLeaf is as much of a certificate as a name selector looks at.
+func namedLeaf(cn string) *x509.Certificate {
+	return &x509.Certificate{Subject: pkix.Name{CommonName: cn}}
+}
 
 func from(prefix string) enforcer.Selector {
 	return enforcer.Selector{IP: []netip.Prefix{netip.MustParsePrefix(prefix)}}
@@ -35,7 +42,10 @@ func TestPolicyOrder(t *testing.T) {
 	}
 	var order string
 	for len(policies) > 0 {
-		_, name, _ := enforcer.Decide(policies, true, "x", nil, netip.Addr{})
+		_, name, _, err := enforcer.Decide(policies, namedLeaf("x"), true, nil, netip.Addr{})
+		if err != nil {
+			t.Fatal(err)
+		}
 		order += name
 		for i, p := range policies {
 			if p.Name == name {
@@ -90,9 +100,13 @@ func TestPolicies(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, _, reason := enforcer.Decide(tt.policies, tt.cn != "", tt.cn, []string{"root"}, netip.MustParseAddr("192.0.2.7"))
-			if got != tt.want || reason != tt.reason {
-				t.Errorf("got %q (%s), want %q (%s)", got, reason, tt.want, tt.reason)
+			var leaf *x509.Certificate
+			if tt.cn != "" {
+				leaf = namedLeaf(tt.cn)
+			}
+			got, _, reason, err := enforcer.Decide(tt.policies, leaf, leaf != nil, []string{"root"}, netip.MustParseAddr("192.0.2.7"))
+			if err != nil || got != tt.want || reason != tt.reason {
+				t.Errorf("got %q (%s), want %q (%s); error %v", got, reason, tt.want, tt.reason, err)
 			}
 		})
 	}

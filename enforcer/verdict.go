@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,8 @@ type verdict struct {
 	bundles    []string // whose anchors vouch for the client
 	notAfter   time.Time
 	issuers    []*x509.Certificate // of the chain that holds, the leaf's first, the anchor last
+
+	names atomic.Pointer[leafNames] // of the leaf, once a selector has asked for them
 
 	told sync.Map // *application → fields: what its origin is told of the client
 }
