@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"notifier/notifiertest": {"internal/alert", "notifier"},
 	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "enforcer/origin", "templates"},
 	"enforcer/origin":       {"internal/fault"},
+	"internal/accesslog":    {"enforcer", "internal/fault"},
 
 	"internal/store":           inner,
 	"internal/store/storetest": append([]string{"internal/certtest", "internal/store", "notifier", "scanner"}, inner...),
@@ -54,7 +55,7 @@ var mayImport = map[string][]string{
 	"internal/demo":            {"internal/alert", "internal/certtest", "internal/fault"},
 
 	"internal/app": append([]string{
-		"enforcer", "internal/api", "internal/config", "internal/fetch", "internal/dashboard", "internal/metrics", "internal/store",
+		"enforcer", "internal/accesslog", "internal/api", "internal/config", "internal/fetch", "internal/dashboard", "internal/metrics", "internal/store",
 		"notifier", "notifier/email", "notifier/slack", "notifier/webhook", "scanner", "templates",
 	}, inner...),
 	"cmd/certvigil": append([]string{"internal/app", "internal/config", "internal/demo", "internal/fetch", "internal/store"}, inner...),
