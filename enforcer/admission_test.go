@@ -21,14 +21,7 @@ func TestAdmission(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	revoked := certtest.NewCA()
-	tests := []struct {
-		name   string
-		host   string
-		cert   func(g *guard) *tls.Certificate
-		state  func(*enforcer.State)
-		want   int
-		reason enforcer.Reason
-	}{
+	for _, tt := range []admission{
 		{"valid", orders, func(g *guard) *tls.Certificate { return g.james() }, nil, 200, ""},
 		{"valid, EKU absent", orders, func(g *guard) *tls.Certificate { return leaf(g.ca) }, nil, 200, ""},
 		{"valid, any EKU", orders, func(g *guard) *tls.Certificate { return leaf(g.ca, certtest.Usage(x509.ExtKeyUsageAny)) }, nil, 200, ""},
@@ -100,27 +93,40 @@ func TestAdmission(t *testing.T) {
 				s.Revoked = map[string]struct{}{cert.Fingerprint(revoked.Certificate): {}}
 			}, 403, enforcer.ReasonRevoked,
 		},
+	} {
+		t.Run(tt.name, tt.run)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			g := newGuard(t, func(s *enforcer.State) {
-				if tt.state != nil {
-					tt.state(s)
-				}
-			})
-			a := get(t, g.client(tt.cert(g)), "https://"+tt.host+"/")
-			wantStatus(t, a, tt.want)
-			if tt.reason != "" && !strings.Contains(g.log.String(), "reason="+string(tt.reason)+" ") {
-				t.Errorf("the log lacks the reason %s:\n%s", tt.reason, g.log)
-			}
-			if strings.Contains(a.body, string(tt.reason)) && tt.reason != "" {
-				t.Errorf("the answer tells the reason:\n%s", a.body)
-			}
-			if reached := len(g.seen) > 0; reached != (tt.want == 200) {
-				t.Errorf("origin reached: %v", reached)
-			}
-		})
+}
+
+// An admission is a way to be admitted, or not to be.
+type admission struct {
+	name   string
+	host   string
+	cert   func(g *guard) *tls.Certificate
+	state  func(*enforcer.State)
+	want   int
+	reason enforcer.Reason
+}
+
+// run makes one request. The reason of a refusal is in the log and not in the
+// answer, and the origin does not notice it.
+func (tt *admission) run(t *testing.T) {
+	t.Parallel()
+	g := newGuard(t, func(s *enforcer.State) {
+		if tt.state != nil {
+			tt.state(s)
+		}
+	})
+	a := get(t, g.client(tt.cert(g)), "https://"+tt.host+"/")
+	wantStatus(t, a, tt.want)
+	if tt.reason != "" && !strings.Contains(g.log.String(), "reason="+string(tt.reason)+" ") {
+		t.Errorf("the log lacks the reason %s:\n%s", tt.reason, g.log)
+	}
+	if strings.Contains(a.body, string(tt.reason)) && tt.reason != "" {
+		t.Errorf("the answer tells the reason:\n%s", a.body)
+	}
+	if reached := len(g.seen) > 0; reached != (tt.want == 200) {
+		t.Errorf("origin reached: %v", reached)
 	}
 }
 
@@ -152,6 +158,38 @@ func TestAdmission_chains(t *testing.T) {
 		wantStatus(t, get(t, client, "https://"+orders+"/"), 200)
 		g.revoke(cert.Fingerprint(cross.Certificate))
 		wantStatus(t, get(t, client, "https://"+orders+"/"), 403)
+	})
+	t.Run("cross-signed: one chain expired, the other admits", func(t *testing.T) {
+		g := newGuard(t)
+		middle := intermediate(g)
+		cross := middle.Renew(certtest.Validity(time.Now().AddDate(0, 0, -9), time.Now().AddDate(0, 0, -1))).CrossSigned(g.other)
+		g.state.Bundles[1].Hostnames = []string{orders}
+		g.apply()
+		pair := middle.Issue(certtest.Client()).TLS()
+		for _, order := range [][][]byte{{cross.Raw, middle.Raw}, {middle.Raw, cross.Raw}} {
+			sent := pair
+			sent.Certificate = append([][]byte{pair.Certificate[0]}, order...)
+			wantStatus(t, get(t, g.client(&sent), "https://"+orders+"/"), 200)
+		}
+		sent := pair
+		sent.Certificate = append([][]byte{pair.Certificate[0]}, cross.Raw)
+		wantStatus(t, get(t, g.client(&sent), "https://"+orders+"/"), 403)
+	})
+	t.Run("several CAs for one host name", func(t *testing.T) {
+		g := newGuard(t)
+		g.state.Bundles[1].Hostnames = []string{orders, admin}
+		g.apply()
+		for _, ca := range []*certtest.Certificate{g.ca, g.other} {
+			wantStatus(t, get(t, g.client(leaf(ca, certtest.Client())), "https://"+orders+"/"), 200)
+		}
+		wantStatus(t, get(t, g.client(g.james()), "https://"+admin+"/"), 403)
+	})
+	t.Run("intermediates of another host name do not help", func(t *testing.T) {
+		g := newGuard(t)
+		middle := intermediate(g)
+		g.state.Bundles[1].Intermediates = []*x509.Certificate{middle.Certificate}
+		g.apply()
+		wantStatus(t, get(t, g.client(leaf(middle, certtest.Client())), "https://"+orders+"/"), 403)
 	})
 }
 

@@ -34,7 +34,7 @@ func (s *snapshot) examine(chain []*x509.Certificate, set *authorities, now time
 		KeyUsages:     []x509.ExtKeyUsage{s.usage},
 	})
 	if err != nil {
-		v.reason, v.detail = reasonOf(err), err.Error()
+		v.reason, v.detail = reasonOf(err, now), err.Error()
 		return v
 	}
 	s.admitBy(v, chains, set, now)
@@ -161,12 +161,14 @@ func (s *snapshot) usableByClient(leaf *x509.Certificate) bool {
 }
 
 // reasonOf names the failure of a chain whose leaf is fine by itself.
-func reasonOf(err error) Reason {
+func reasonOf(err error, now time.Time) Reason {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		switch invalid.Reason {
-		case x509.Expired:
+		switch {
+		case invalid.Reason == x509.Expired && now.Before(invalid.Cert.NotBefore):
+			return ReasonNotYetValid
+		case invalid.Reason == x509.Expired:
 			return ReasonExpired
-		case x509.IncompatibleUsage:
+		case invalid.Reason == x509.IncompatibleUsage:
 			return ReasonUsage
 		}
 	}
