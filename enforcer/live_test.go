@@ -119,6 +119,7 @@ var flooded atomic.Int64
 // streams is an origin whose answers do not end by themselves.
 func streams(t *testing.T) *httptest.Server {
 	mux := http.NewServeMux()
+	mux.HandleFunc("/plain", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here you are") })
 	mux.HandleFunc("/download", func(w http.ResponseWriter, r *http.Request) { drip(w, r, strings.Repeat("x", 1<<10)) })
 	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
