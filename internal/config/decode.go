@@ -51,12 +51,12 @@ func (c *checker) brokenValue(err *toml.DecodeError, schema reflect.Type) {
 	line, col := err.Position()
 	path := c.layout.at(line, col)
 	text := strings.TrimPrefix(err.Error(), "toml: ")
-	if m := wrongType.FindStringSubmatch(text); m != nil && path != "" {
-		c.fail(path, "write "+describe(typeAt(schema, path)), "wrong type: this is %s", article(m[1]))
-		return
-	}
 	if text == arrayForTable {
 		c.fail(path, "write ["+indexes.ReplaceAllString(path, "")+"], there is only one", "wrong type: this is a list of tables")
+		return
+	}
+	if m := wrongType.FindStringSubmatch(text); m != nil && path != "" {
+		c.fail(path, "write "+describe(typeAt(schema, path)), "wrong type: this is %s", article(m[1]))
 		return
 	}
 	c.layout.entries = []entry{{key: "syntax", line: line}}
@@ -85,7 +85,7 @@ func (c *checker) validateShapes(schema reflect.Type) bool {
 const arrayForTable = "cannot store an array table in a struct"
 
 var (
-	wrongType = regexp.MustCompile(`^cannot (?:decode|store) (?:a )?TOML (\w+) `)
+	wrongType = regexp.MustCompile(`^cannot (?:decode TOML|store an?) (\w+(?: \w+)?) in(?:to)? `)
 	indexes   = regexp.MustCompile(`\[\d+\]`)
 )
 

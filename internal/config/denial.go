@@ -1,8 +1,9 @@
 package config
 
 import (
+	"bytes"
+	"fmt"
 	"html/template"
-	"io"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -31,7 +32,7 @@ func (a Application) DenyTarget() *url.URL {
 func (c *checker) validateDenial(at string, a *Application) {
 	c.validateDenyMessage(at+".custom_deny_message", a.DenyMessage)
 	if a.DenyURL != "" {
-		c.validateURL(at+".custom_non_identity_deny_url", a.DenyURL, "https", "http")
+		c.validateDenyURL(at+".custom_non_identity_deny_url", a.DenyURL)
 	}
 	if a.DenyPage == "" {
 		return
@@ -43,6 +44,14 @@ func (c *checker) validateDenial(at string, a *Application) {
 	}
 	a.DenyPage = c.abs(a.DenyPage)
 	a.DenyTemplate = c.denyTemplate(key, a.DenyPage)
+}
+
+func (c *checker) validateDenyURL(key, raw string) {
+	if u, err := url.Parse(raw); err == nil && u.User != nil {
+		c.fail(key, "remove it", "everybody would see the user or the password in it")
+		return
+	}
+	c.validateURL(key, raw, "https", "http")
 }
 
 func (c *checker) validateDenyMessage(key, message string) {
@@ -63,9 +72,13 @@ func (c *checker) denyTemplate(key, file string) *template.Template {
 		c.fail(key, "see that the file is there, that this user may read it and that it is at most 256 KiB", "%s", err)
 		return nil
 	}
+	var body bytes.Buffer
 	page, err := template.New(filepath.Base(file)).Parse(string(text))
 	if err == nil {
-		err = page.Execute(io.Discard, templates.WebError{Status: http.StatusForbidden, RequestID: "0123456789abcdef"})
+		err = page.Execute(&body, templates.WebError{Status: http.StatusForbidden, RequestID: "0123456789abcdef"})
+	}
+	if err == nil && len(bytes.TrimSpace(body.Bytes())) == 0 {
+		err = fmt.Errorf("%s is an empty page", file)
 	}
 	if err != nil {
 		c.fail(key, "write an html/template of an HTML page: docs/config.md lists its fields", "%s", strings.TrimPrefix(err.Error(), "html/"))

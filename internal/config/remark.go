@@ -13,7 +13,10 @@ func (c *checker) remark(cfg *Config) {
 	c.remarkSilence(cfg)
 	c.remarkLinks(cfg)
 	c.remarkPlaintext(cfg.Channels)
-	c.remarkServerCertificates(cfg)
+	if cfg.Enforcer.Listen != "" {
+		c.remarkServerCertificates(cfg)
+		c.remarkGuard(cfg)
+	}
 }
 
 // remarkSilence tells what nobody would hear of.
@@ -91,9 +94,6 @@ func (c *checker) remarkPlaintext(channels []Channel) {
 
 // remarkServerCertificates tells which host name no server certificate has.
 func (c *checker) remarkServerCertificates(cfg *Config) {
-	if cfg.Enforcer.Listen == "" {
-		return
-	}
 	for _, a := range cfg.Applications {
 		if !slices.ContainsFunc(cfg.Enforcer.Certificates, func(s Certificate) bool { return names(s.Pair.Leaf, a.Hostname) }) {
 			c.warn("no server certificate names %s: clients of application %q will refuse the connection", a.Hostname, a.Name)

@@ -4,7 +4,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"github.com/certvigil/certvigil/internal/glob"
@@ -59,10 +61,22 @@ func (s Selector) Conditions() int {
 	return n
 }
 
+// Name returns the key of the condition if it goes by what any CA of the host
+// name may write into a certificate, else "". CA decides which one may.
+func (s Selector) Name() string {
+	for _, text := range s.texts() {
+		if text.name && *text.values != nil {
+			return text.key
+		}
+	}
+	return ""
+}
+
 // A textKey is a key of a selector that takes [Texts], with what brings one of
 // them into the form that is compared.
 type textKey struct {
 	key    string
+	name   bool // any CA may write it into a certificate
 	values *Texts
 	hint   string
 	form   func(string) (string, error)
@@ -70,13 +84,13 @@ type textKey struct {
 
 func (s *Selector) texts() []textKey {
 	return []textKey{
-		{"common_name", &s.CommonName, `write a common name such as "James Royal"`, asIs},
-		{"ip", &s.IP, prefixHint, formPrefix},
-		{"san_dns", &s.SANDNS, `write a name, with "*" for any characters within one label: "*.devices.example.com"`, formPattern('.')},
-		{"san_uri", &s.SANURI, `write a URI, with "*" for any characters between two slashes: "spiffe://example.com/ns/*/sa/web"`, formPattern('/')},
-		{"issuer", &s.Issuer, `write the whole name as cert show prints it, most specific first: "CN=Root,O=Example,C=US"`, formName},
-		{"serial", &s.Serial, `write the serial in hex, such as "527E0F20"`, formSerial},
-		{"fingerprint", &s.Fingerprint, "write the SHA-256 of the certificate as 64 hex digits, as cert show prints it", formFingerprint},
+		{"common_name", true, &s.CommonName, `write a common name such as "James Royal"`, asIs},
+		{"ip", false, &s.IP, prefixHint, formPrefix},
+		{"san_dns", true, &s.SANDNS, `write a name, with "*" for any characters within one label: "*.devices.example.com"`, formPattern('.')},
+		{"san_uri", true, &s.SANURI, `write a URI, with "*" for any characters between two slashes: "spiffe://example.com/ns/*/sa/web"`, formPattern('/')},
+		{"issuer", true, &s.Issuer, `write the whole name as cert show prints it, most specific first: "CN=Root,O=Example,C=US"`, formName},
+		{"serial", true, &s.Serial, `write the serial in hex, such as "527E0F20"`, formSerial},
+		{"fingerprint", false, &s.Fingerprint, "write the SHA-256 of the certificate as 64 hex digits, as cert show prints it", formFingerprint},
 	}
 }
 
@@ -99,15 +113,17 @@ func (c *checker) validateTexts(at string, text textKey) {
 		c.fail(key, text.hint, "the list is empty, so the selector matches nobody")
 	}
 	for i, value := range *text.values {
+		at := c.layout.element(key, i)
 		form, err := text.form(value)
 		if value == "" {
 			err = errors.New("it is empty")
 		}
-		if err != nil {
-			c.fail(c.layout.element(key, i), text.hint, "%s", err)
-			continue
+		switch {
+		case err == nil:
+			(*text.values)[i] = form
+		case !c.failed(at):
+			c.fail(at, text.hint, "%s", err)
 		}
-		(*text.values)[i] = form
 	}
 }
 
@@ -122,6 +138,9 @@ func formPrefix(s string) (string, error) {
 // does not count.
 func formPattern(separator byte) func(string) (string, error) {
 	return func(s string) (string, error) {
+		if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return "", fmt.Errorf("%q holds what no such name has: they are printable ASCII, international ones in the form xn--", s)
+		}
 		if separator == '.' {
 			s = strings.ToLower(s)
 		}
@@ -130,27 +149,52 @@ func formPattern(separator byte) func(string) (string, error) {
 	}
 }
 
+var attributeType = regexp.MustCompile(`^(?:[A-Z]+|[0-9]+(?:\.[0-9]+)+)$`)
+
+// formName takes a distinguished name as RFC 2253 writes it. Other ways of
+// writing one, such as "C = US, CN = Root", would match nobody.
 func formName(s string) (string, error) {
-	if !strings.Contains(s, "=") {
-		return "", fmt.Errorf("%q is no distinguished name", s)
+	var form strings.Builder
+	for rest := s; ; {
+		end := endOfAttribute(rest)
+		key, value, found := strings.Cut(rest[:end], "=")
+		key = strings.ToUpper(key)
+		if !found || !attributeType.MatchString(key) || strings.HasPrefix(value, " ") {
+			return "", fmt.Errorf("%q is no distinguished name in the form of RFC 2253", s)
+		}
+		form.WriteString(key + "=" + value)
+		if end == len(rest) {
+			return form.String(), nil
+		}
+		form.WriteByte(rest[end])
+		rest = rest[end+1:]
 	}
-	return s, nil
+}
+
+// endOfAttribute returns where the first attribute of a name ends.
+func endOfAttribute(s string) int {
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case ',', '+':
+			return i
+		}
+	}
+	return len(s)
 }
 
 // formSerial returns whole bytes of upper-case hex without a leading zero byte.
 func formSerial(s string) (string, error) {
-	digits := strings.ToUpper(strings.ReplaceAll(s, ":", ""))
-	digits = strings.TrimLeft(strings.TrimPrefix(digits, "0X"), "0")
-	if digits == "" && strings.Contains(s, "0") {
-		return "00", nil
-	}
-	if len(digits)%2 == 1 {
-		digits = "0" + digits
-	}
-	if _, err := hex.DecodeString(digits); err != nil || digits == "" {
+	digits := strings.TrimPrefix(strings.ToUpper(strings.ReplaceAll(s, ":", "")), "0X")
+	n, ok := new(big.Int).SetString(digits, 16)
+	if !ok || strings.ContainsAny(digits, "+-") {
 		return "", fmt.Errorf("%q is no serial number", s)
 	}
-	return digits, nil
+	if n.Sign() == 0 {
+		return "00", nil
+	}
+	return fmt.Sprintf("%X", n.Bytes()), nil
 }
 
 func formFingerprint(s string) (string, error) {
