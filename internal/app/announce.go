@@ -105,17 +105,22 @@ func (a *App) warnHostnames(bundles []inventory.Bundle, cfg *config.Config) {
 	}
 }
 
-// warnPolicies names policies that ask for a CA that is not stored.
+// warnPolicies names policies that ask for a CA that is not stored, and those
+// that take any CA's word for a name where there are several.
 func (a *App) warnPolicies(bundles []inventory.Bundle, cfg *config.Config) {
 	var names []string
 	for _, b := range bundles {
 		names = append(names, b.Name)
 	}
 	for _, app := range cfg.Applications {
+		several := severalVouch(app, bundles)
 		for _, p := range app.Policies {
 			for _, s := range slices.Concat(p.Include, p.Require, p.Exclude) {
-				if s.CA != "" && !slices.Contains(names, s.CA) {
+				switch {
+				case s.CA != "" && !slices.Contains(names, s.CA):
 					a.log.Warn("a policy names a CA that is not stored: it matches nobody", "application", app.Name, "policy", p.Name, "ca", s.CA)
+				case s.CA == "" && s.Name() != "" && several:
+					a.log.Warn("a policy goes by a name, and several CAs may give it: add ca to the selector", "application", app.Name, "policy", p.Name, "selector", s.Name())
 				}
 			}
 		}

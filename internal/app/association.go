@@ -2,6 +2,7 @@ package app
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/hostname"
@@ -22,6 +23,27 @@ func unvouched(apps []config.Application, bundles []inventory.Bundle) []config.A
 		}
 	}
 	return out
+}
+
+// severalVouch reports whether any host name of an application has more than
+// one CA. A name has the CAs that are associated with it exactly, else those of
+// its wildcard.
+func severalVouch(a config.Application, bundles []inventory.Bundle) bool {
+	vouching := map[string]int{}
+	for _, b := range bundles {
+		for _, h := range b.Hostnames {
+			vouching[h]++
+		}
+	}
+	if !strings.HasPrefix(a.Hostname, "*") && vouching[a.Hostname] > 0 {
+		return vouching[a.Hostname] > 1
+	}
+	for h, n := range vouching {
+		if n > 1 && meet(h, a.Hostname) {
+			return true
+		}
+	}
+	return false
 }
 
 // strays returns the host names of a bundle that no application has: misspelt,

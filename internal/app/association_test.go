@@ -1,6 +1,7 @@
 package app
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -46,5 +47,56 @@ func TestStart_WarnsOfApplicationsWithoutCA(t *testing.T) {
 	h := newHouse(t, func(h *house) string { return h.guarding(closed, "30d") })
 	if log := h.log.String(); !strings.Contains(log, `msg="an application has no CA: it refuses every client" application=orders`) {
 		t.Errorf("the log does not warn:\n%s", log)
+	}
+}
+
+func TestSeveralVouch(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, application string
+		bundles           []string // the host name of each
+		want              bool
+	}{
+		{"none", "a.example.com", nil, false},
+		{"one", "a.example.com", []string{"a.example.com"}, false},
+		{"two", "a.example.com", []string{"a.example.com", "a.example.com"}, true},
+		{"one of another name", "a.example.com", []string{"a.example.com", "b.example.com"}, false},
+		{"two by wildcard", "a.example.com", []string{"*.example.com", "*.example.com"}, true},
+		{"an exact one beside two by wildcard", "a.example.com", []string{"a.example.com", "*.example.com", "*.example.com"}, false},
+		{"two names of a wildcard application", "*.example.com", []string{"a.example.com", "b.example.com"}, false},
+		{"two for one name of a wildcard application", "*.example.com", []string{"a.example.com", "a.example.com"}, true},
+		{"two for a wildcard application", "*.example.com", []string{"*.example.com", "*.example.com"}, true},
+	} {
+		var bundles []inventory.Bundle
+		for _, h := range tc.bundles {
+			bundles = append(bundles, inventory.Bundle{Hostnames: []string{h}})
+		}
+		if got := severalVouch(config.Application{Hostname: tc.application}, bundles); got != tc.want {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+// Whom a name means is doubtful where several CAs may give it.
+func TestWarnPolicies(t *testing.T) {
+	t.Parallel()
+	log := &record{}
+	a := &App{log: slog.New(slog.NewTextHandler(log, nil))}
+	root, partner := inventory.Bundle{Name: "root", Hostnames: []string{orders}}, inventory.Bundle{Name: "partner", Hostnames: []string{orders}}
+	cfg := &config.Config{Applications: []config.Application{{Name: "orders", Hostname: orders, Policies: []config.Policy{
+		{Name: "mine", Include: []config.Selector{{CommonName: config.Texts{"x"}, CA: "root"}, {Certificate: true}, {Fingerprint: config.Texts{"f"}}}},
+		{Name: "anyone's", Require: []config.Selector{{SANDNS: config.Texts{"x"}}}},
+		{Name: "nobody's", Exclude: []config.Selector{{SANURI: config.Texts{"x"}, CA: "absent"}}},
+	}}}}
+	a.warnPolicies([]inventory.Bundle{root}, cfg)
+	one := log.String()
+	a.warnPolicies([]inventory.Bundle{root, partner}, cfg)
+	two := strings.TrimPrefix(log.String(), one)
+	const absent, doubtful = `a policy names a CA that is not stored: it matches nobody" application=orders policy=nobody's ca=absent`, `several CAs may give it: add ca to the selector" application=orders policy=anyone's selector=san_dns`
+	if strings.Count(one, "\n") != 1 || !strings.Contains(one, absent) {
+		t.Errorf("with one CA:\n%s", one)
+	}
+	if strings.Count(two, "\n") != 2 || !strings.Contains(two, absent) || !strings.Contains(two, doubtful) {
+		t.Errorf("with two CAs:\n%s", two)
 	}
 }

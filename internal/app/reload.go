@@ -2,7 +2,7 @@ package app
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -87,17 +87,35 @@ func (a *App) takeBack(ctx context.Context, old *config.Config, cause error) err
 	return cause
 }
 
+// A setting is a key with its value as it would be written.
+type setting struct{ key, value string }
+
+// fixed returns what only a restart can change, in one order.
+func fixed(cfg *config.Config) []setting {
+	l := cfg.Enforcer.Limits
+	return []setting{
+		{"storage.dsn", strconv.Quote(cfg.Storage.DSN)},
+		{"storage.key_file", strconv.Quote(cfg.Storage.KeyFile)},
+		{"admin.listen", strconv.Quote(cfg.Admin.Listen)},
+		{"admin.account_id", strconv.Quote(cfg.Admin.AccountID)},
+		{"enforcer.listen", strconv.Quote(cfg.Enforcer.Listen)},
+		{"enforcer.limits.handshake_timeout", strconv.Quote(l.HandshakeTimeout.String())},
+		{"enforcer.limits.header_timeout", strconv.Quote(l.HeaderTimeout.String())},
+		{"enforcer.limits.body_timeout", strconv.Quote(l.BodyTimeout.String())},
+		{"enforcer.limits.idle_timeout", strconv.Quote(l.IdleTimeout.String())},
+		{"enforcer.limits.connection_lifetime", strconv.Quote(l.ConnectionLifetime.String())},
+		{"enforcer.limits.header_bytes", strconv.Itoa(l.HeaderBytes)},
+		{"enforcer.limits.chain_bytes", strconv.Itoa(l.ChainBytes)},
+		{"enforcer.limits.handshakes", strconv.Itoa(l.Handshakes)},
+	}
+}
+
 // checkFixed refuses what only a restart can change.
 func (a *App) checkFixed(next *config.Config) error {
-	for _, key := range []struct{ name, old, new string }{
-		{"storage.dsn", a.cfg.Storage.DSN, next.Storage.DSN},
-		{"storage.key_file", a.cfg.Storage.KeyFile, next.Storage.KeyFile},
-		{"admin.listen", a.cfg.Admin.Listen, next.Admin.Listen},
-		{"admin.account_id", a.cfg.Admin.AccountID, next.Admin.AccountID},
-		{"enforcer.listen", a.cfg.Enforcer.Listen, next.Enforcer.Listen},
-	} {
-		if key.old != key.new {
-			return needsRestart(key.name, fmt.Sprintf("%q to %q", key.old, key.new))
+	was := fixed(a.cfg)
+	for i, s := range fixed(next) {
+		if s != was[i] {
+			return needsRestart(s.key, was[i].value+" to "+s.value)
 		}
 	}
 	if (a.cfg.Admin.TLS == nil) != (next.Admin.TLS == nil) {

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	_ "github.com/mattn/go-sqlite3"
 
 	"github.com/certvigil/certvigil/internal/certtest"
+	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/fault"
 )
 
@@ -219,6 +221,8 @@ func TestReload_Refuses(t *testing.T) {
 		"admin.account_id": {change(admin, admin+"account_id = \"023e105f4ecef8ad9ca31a8372d0c353\"\n"), "admin.account_id"},
 		"admin.tls_cert":   {change(admin, admin+"tls_cert = \"server.pem\"\ntls_key = \"server-key.pem\"\n"), "admin.tls_cert"},
 		"enforcer.listen":  {change(enforcer+`listen = "127.0.0.1:0"`, enforcer+`listen = "127.0.0.1:1"`), "enforcer.listen"},
+		"handshakes":       {change(enforcer, "[enforcer.limits]\nhandshakes = 2\n"+enforcer), "enforcer.limits.handshakes"},
+		"lifetime":         {change(enforcer, "[enforcer.limits]\nconnection_lifetime = \"1h\"\n"+enforcer), "enforcer.limits.connection_lifetime"},
 		"no application":   {"[admin]\nlisten = \"127.0.0.1:0\"\n[enforcer]\nlisten = \"127.0.0.1:0\"\n", "application"},
 		"an unknown key":   {change(admin, admin+"lissten = \"x\"\n"), "admin.lissten"},
 		"no TOML":          {"[", ""},
@@ -237,6 +241,26 @@ func TestReload_Refuses(t *testing.T) {
 	}
 	if got := h.status(); got != http.StatusForbidden {
 		t.Errorf("after refused reloads: %d, want 403 as before", got)
+	}
+}
+
+// Every limit is fixed: one that a reload took without a word would not count.
+func TestFixed_NamesEveryLimit(t *testing.T) {
+	t.Parallel()
+	for i := range reflect.TypeFor[config.Limits]().NumField() {
+		was, next := config.Default(), config.Default()
+		field := reflect.ValueOf(&next.Enforcer.Limits).Elem().Field(i)
+		switch v := field.Addr().Interface().(type) {
+		case *config.Duration:
+			v.Duration++
+		case *int:
+			*v++
+		}
+		name := reflect.TypeFor[config.Limits]().Field(i).Tag.Get("toml")
+		err := (&App{cfg: &was}).checkFixed(&next)
+		if fault.Field(err) != "enforcer.limits."+name || fault.Hint(err) == "" {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 }
 

@@ -1,7 +1,11 @@
 package app
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"html/template"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -142,14 +146,27 @@ func TestChannelHash(t *testing.T) {
 
 func TestApplication(t *testing.T) {
 	t.Parallel()
+	roots, pair, page := x509.NewCertPool(), &tls.Certificate{}, template.New("page")
 	in := config.Application{
-		Name: "orders", Hostname: "orders.example.com", Path: "/api", Origin: "http://127.0.0.1:9000", SessionDuration: config.Duration{Duration: time.Hour},
+		Name: "orders", Hostname: "orders.example.com", Path: "/api", Origin: "https://127.0.0.1:9000", SessionDuration: config.Duration{Duration: time.Hour},
 		Mode: config.ModeReportOnly, Forwarding: "first",
 		RFC9440: true, TLSClientAuthHeaders: true, RequestHeaders: map[string]string{"X-Cert-Serial": "{serial}"}, OptionsPreflightBypass: true,
+		OriginRoots: roots, OriginPair: pair, OriginServerName: "orders.internal", OriginTLSID: "id",
+		ConnectTimeout: config.Duration{Duration: time.Second}, OriginTimeout: config.Duration{Duration: time.Minute},
+		DenyMessage: "Ask the desk.", DenyTemplate: page, DenyURL: "https://help.example.com/",
 		Policies: []config.Policy{{
 			Name: "devices", Action: "allow",
-			Include: []config.Selector{{Certificate: true}, {CA: "root"}, {CommonName: config.Texts{"James Royal"}, CA: "root"}},
-			Require: []config.Selector{{IP: config.Texts{"192.0.2.0/24"}}, {IP: config.Texts{"2001:db8::1"}, CA: "root"}},
+			Include: []config.Selector{
+				{Certificate: true},
+				{CA: "root"},
+				{CommonName: config.Texts{"James Royal"}, CA: "root"},
+				{SANDNS: config.Texts{"*.example.com", "a"}},
+				{SANURI: config.Texts{"spiffe://a/*"}},
+				{Issuer: config.Texts{"CN=Root"}},
+				{Serial: config.Texts{"0A"}},
+				{Fingerprint: config.Texts{"ab"}},
+			},
+			Require: []config.Selector{{IP: config.Texts{"192.0.2.0/24", "192.0.2.7"}}, {IP: config.Texts{"2001:db8::1"}, CA: "root"}},
 			Exclude: []config.Selector{{Everyone: true}},
 		}},
 	}
@@ -157,19 +174,67 @@ func TestApplication(t *testing.T) {
 		ID: objectID("application", "orders"), Name: "orders", Hostname: "orders.example.com", Path: "/api", Origin: in.OriginURL(),
 		SessionDuration: time.Hour, ReportOnly: true, Forwarding: enforcer.ForwardFirst,
 		RFC9440: true, TLSClientAuthHeaders: true, RequestHeaders: map[string]string{"X-Cert-Serial": "{serial}"}, OptionsPreflightBypass: true,
+		OriginTLS:      enforcer.OriginTLS{Roots: roots, Certificate: pair, ServerName: "orders.internal", ID: "id"},
+		ConnectTimeout: time.Second, OriginTimeout: time.Minute,
+		Deny: enforcer.Denial{Message: "Ask the desk.", Page: page, URL: in.DenyTarget()},
 		Policies: []enforcer.Policy{{
 			Name: "devices", Action: enforcer.Allow,
-			Include: []enforcer.Selector{{Certificate: true}, {Certificate: true, CA: "root"}, {CommonName: []string{"James Royal"}, CA: "root"}},
-			Require: []enforcer.Selector{{IP: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, {IP: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/128")}, CA: "root"}},
+			Include: []enforcer.Selector{
+				{Certificate: true},
+				{Certificate: true, CA: "root"},
+				{CommonName: []string{"James Royal"}, CA: "root"},
+				{SANDNS: []string{"*.example.com", "a"}},
+				{SANURI: []string{"spiffe://a/*"}},
+				{Issuer: []string{"CN=Root"}},
+				{Serial: []string{"0A"}},
+				{Fingerprint: []string{"ab"}},
+			},
+			Require: []enforcer.Selector{
+				{IP: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.0.2.7/32")}},
+				{IP: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/128")}, CA: "root"},
+			},
 			Exclude: []enforcer.Selector{{Everyone: true}},
 		}},
 	}
-	if diff := cmp.Diff(want, application(in), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+	if in.DenyTarget() == nil || in.DenyTarget().Host != "help.example.com" {
+		t.Errorf("deny target %v", in.DenyTarget())
+	}
+	same := cmp.Options{
+		cmpopts.EquateComparable(netip.Prefix{}),
+		cmp.Comparer(func(a, b *x509.CertPool) bool { return a == b }),
+		cmp.Comparer(func(a, b *tls.Certificate) bool { return a == b }),
+		cmp.Comparer(func(a, b *template.Template) bool { return a == b }),
+	}
+	if diff := cmp.Diff(want, application(in), same); diff != "" {
 		t.Errorf("application (-want +got):\n%s", diff)
 	}
-	in.Mode, in.RFC9440, in.TLSClientAuthHeaders, in.OptionsPreflightBypass = config.ModeEnforce, false, false, false
-	if got := application(in); got.ReportOnly || got.RFC9440 || got.TLSClientAuthHeaders || got.OptionsPreflightBypass {
-		t.Errorf("what is off is on: %+v", got)
+	plain := enforcer.Application{
+		ID: objectID("application", ""), Hostname: "h", Path: "/", Origin: config.Application{Origin: "http://h"}.OriginURL(), Forwarding: enforcer.ForwardOff,
+	}
+	if diff := cmp.Diff(plain, application(config.Application{Hostname: "h", Path: "/", Origin: "http://h", Mode: config.ModeEnforce, Forwarding: "off"}), same); diff != "" {
+		t.Errorf("what is off is on (-want +got):\n%s", diff)
+	}
+}
+
+// TestApplication_TranslatesEveryField holds that a field that the enforcer
+// gains is told to it.
+func TestApplication_TranslatesEveryField(t *testing.T) {
+	t.Parallel()
+	roots, pair, page := x509.NewCertPool(), &tls.Certificate{}, template.New("page")
+	span := config.Duration{Duration: time.Hour}
+	full := application(config.Application{
+		Name: "a", Hostname: "a", Path: "/", Origin: "https://a", SessionDuration: span, Mode: config.ModeReportOnly, Forwarding: "every",
+		RFC9440: true, TLSClientAuthHeaders: true, RequestHeaders: map[string]string{"a": "b"}, OptionsPreflightBypass: true,
+		OriginRoots: roots, OriginPair: pair, OriginServerName: "a", OriginTLSID: "a", ConnectTimeout: span, OriginTimeout: span,
+		DenyMessage: "a", DenyTemplate: page, DenyURL: "https://a", Policies: []config.Policy{{Name: "p"}},
+	})
+	full.AUD = "from the store"
+	for _, part := range []any{full, full.OriginTLS, full.Deny} {
+		for i := range reflect.TypeOf(part).NumField() {
+			if reflect.ValueOf(part).Field(i).IsZero() {
+				t.Errorf("%T: %s is left out", part, reflect.TypeOf(part).Field(i).Name)
+			}
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func (c *checker) validateDenial(at string, a *Application) {
 		return
 	}
 	a.DenyPage = c.abs(a.DenyPage)
-	a.DenyTemplate = c.denyTemplate(key, a.DenyPage)
+	a.DenyTemplate = c.denyTemplate(key, a)
 }
 
 func (c *checker) validateDenyURL(key, raw string) {
@@ -66,19 +66,19 @@ func (c *checker) validateDenyMessage(key, message string) {
 
 // denyTemplate reads a page and executes it once: a page that fails is found
 // here, not when the first client is denied.
-func (c *checker) denyTemplate(key, file string) *template.Template {
-	text, _, err := readFile(file, maxDenyPage)
+func (c *checker) denyTemplate(key string, a *Application) *template.Template {
+	text, _, err := readFile(a.DenyPage, maxDenyPage)
 	if err != nil {
 		c.fail(key, "see that the file is there, that this user may read it and that it is at most 256 KiB", "%s", err)
 		return nil
 	}
 	var body bytes.Buffer
-	page, err := template.New(filepath.Base(file)).Parse(string(text))
+	page, err := template.New(filepath.Base(a.DenyPage)).Parse(string(text))
 	if err == nil {
-		err = page.Execute(&body, templates.WebError{Status: http.StatusForbidden, RequestID: "0123456789abcdef"})
+		err = page.Execute(&body, templates.WebError{Status: http.StatusForbidden, RequestID: "0123456789abcdef", Message: a.DenyMessage})
 	}
 	if err == nil && len(bytes.TrimSpace(body.Bytes())) == 0 {
-		err = fmt.Errorf("%s is an empty page", file)
+		err = fmt.Errorf("%s is an empty page", a.DenyPage)
 	}
 	if err != nil {
 		c.fail(key, "write an html/template of an HTML page: docs/config.md lists its fields", "%s", strings.TrimPrefix(err.Error(), "html/"))

@@ -106,13 +106,13 @@ func TestLoad_OriginTLSID(t *testing.T) {
 func TestLoad_Denials(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	write(t, filepath.Join(folder, "denied.html"), "<h1>{{.Title}}</h1><p>{{.Advice}} {{.Status}} {{.RequestID}}</p>", 0o644)
+	write(t, filepath.Join(folder, "denied.html"), "<h1>{{.Title}}</h1><p>{{.Advice}} {{.Status}} {{.RequestID}}</p>{{with .Message}}<p>{{.}}</p>{{end}}", 0o644)
 	a := loadIn(t, folder, reaching("http://127.0.0.1:9000", "custom_deny_page = \"denied.html\"\ncustom_deny_message = \"Ask\\nthe desk.\"\n")).Applications[0]
 	var page bytes.Buffer
-	if err := a.DenyTemplate.Execute(&page, templates.WebError{Status: 403, RequestID: "<id>"}); err != nil {
+	if err := a.DenyTemplate.Execute(&page, templates.WebError{Status: 403, RequestID: "<id>", Message: a.DenyMessage}); err != nil {
 		t.Fatal(err)
 	}
-	if got := page.String(); !bytes.Contains(page.Bytes(), []byte("403 &lt;id&gt;</p>")) {
+	if got := page.String(); !bytes.Contains(page.Bytes(), []byte("403 &lt;id&gt;</p><p>Ask\nthe desk.</p>")) {
 		t.Errorf("page %q", got)
 	}
 	if a.DenyMessage != "Ask\nthe desk." || a.DenyTarget() != nil {
