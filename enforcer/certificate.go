@@ -76,7 +76,7 @@ func ownNames(sites names[*site]) {
 		for _, app := range asking.apps {
 			for _, h := range app.requested {
 				for _, at := range sites {
-					at.own(header.Fold(h.name), func(other *application) bool { return at == asking || other.origin.Host == app.origin.Host })
+					at.own(header.Fold(h.name), func(other *application) bool { return at == asking || other.origin.Addr == app.origin.Addr })
 				}
 			}
 		}

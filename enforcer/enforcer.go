@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/certvigil/certvigil/enforcer/origin"
 	"github.com/certvigil/certvigil/internal/fault"
 )
 
@@ -77,9 +77,9 @@ type Enforcer struct {
 	handshakes chan struct{}
 	timeout    time.Duration // of a handshake
 
-	server *http.Server
-	proxy  *httputil.ReverseProxy
-	ready  *handoff // handshaken connections, on their way to the server
+	server  *http.Server
+	origins *origin.Pool
+	ready   *handoff // handshaken connections, on their way to the server
 
 	life     context.Context // ends with Shutdown
 	end      context.CancelFunc
@@ -112,7 +112,7 @@ func New(opts Options) (*Enforcer, error) {
 		// certificate here, so a callback that returned none could serve nobody.
 		GetConfigForClient: e.configForClient,
 	}
-	e.proxy = e.newProxy(opts.OriginTimeout)
+	e.origins = origin.NewPool(origin.Options{HeaderTimeout: opts.OriginTimeout})
 	e.server = e.newServer()
 	return e, nil
 }
@@ -208,9 +208,7 @@ func (e *Enforcer) Shutdown(ctx context.Context) error {
 	e.flights.cutAll(errShutdown)
 	err = errors.Join(err, e.flights.wait(ctx))
 	_ = e.server.Close() // what the drain left over
-	if t, ok := e.proxy.Transport.(*http.Transport); ok {
-		t.CloseIdleConnections()
-	}
+	e.origins.Close()
 	return err
 }
 

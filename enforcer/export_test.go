@@ -10,10 +10,20 @@ import (
 
 // Seams for the tests of pure parts.
 var (
-	Strip         = func(h http.Header) { strip(h, nil) }
 	ClientAddr    = clientAddr
 	CanonicalPath = canonicalPath
 )
+
+// Strip leaves of a header what an origin gets of it.
+func Strip(h http.Header) {
+	var o outgoing
+	o.passOn(h, nil)
+	o.setIdentity(&exchange{}, h["Cookie"])
+	clear(h)
+	for _, f := range o.fields {
+		h[f.Name] = append(h[f.Name], f.Value)
+	}
+}
 
 const MaxSession = maxSession
 

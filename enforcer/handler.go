@@ -97,5 +97,5 @@ func (e *Enforcer) pass(w http.ResponseWriter, r *http.Request, f *flight, s *sn
 		// client to choose.
 		r.Header[requestIDHeader] = []string{f.requestID()}
 	}
-	e.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	e.forward(w, r, x)
 }

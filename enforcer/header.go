@@ -52,27 +52,15 @@ func reserved(name string, owned map[string]bool) bool {
 		framingNames[string(folded)] && !strings.EqualFold(name, string(folded))
 }
 
-// strip removes from the outgoing header what only we may set. It runs on
-// every path to an origin, bypass and report-only included, and after the
-// hop-by-hop headers are gone, so that Connection cannot name ours.
-func strip(h http.Header, owned map[string]bool) {
-	for name := range h {
-		if reserved(name, owned) {
-			delete(h, name)
-		}
-	}
-	stripCookie(h)
-}
-
-// stripCookie removes our cookie from every Cookie header and leaves the
-// other cookies as they were.
-func stripCookie(h http.Header) {
-	lines, found := h["Cookie"], false
+// stripCookie returns Cookie headers without our cookie and leaves the other
+// cookies as they were.
+func stripCookie(lines []string) []string {
+	found := false
 	for _, line := range lines {
 		found = found || strings.Contains(strings.ToLower(line), foldedCookie)
 	}
 	if !found {
-		return
+		return lines
 	}
 	var kept []string
 	for _, line := range lines {
@@ -86,10 +74,7 @@ func stripCookie(h http.Header) {
 			kept = append(kept, rest)
 		}
 	}
-	delete(h, "Cookie")
-	if len(kept) > 0 {
-		h["Cookie"] = kept
-	}
+	return kept
 }
 
 var foldedCookie = strings.ToLower(cookieName)

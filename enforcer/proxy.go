@@ -2,24 +2,18 @@ package enforcer
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
-	"log/slog"
+	"io"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
-	"time"
+
+	"github.com/certvigil/certvigil/enforcer/origin"
+	"github.com/certvigil/certvigil/internal/fault"
 )
 
-const (
-	dialTimeout     = 10 * time.Second
-	originIdle      = 90 * time.Second
-	originIdleConns = 512
-	copyBuffer      = 32 << 10
-)
+const copyBuffer = 32 << 10
 
 // An exchange is what the proxy needs to know of an admitted request. Its
 // identity was fixed when the request was judged.
@@ -33,13 +27,6 @@ type exchange struct {
 	sent        string // the cookie that the client has
 	certificate bool   // forward the client's certificate
 	told        fields // of the client's certificate, as the application asks
-}
-
-type exchangeKey struct{}
-
-func exchangeOf(r *http.Request) *exchange {
-	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
-	return x
 }
 
 // identify settles what the origin is told. Only a verified certificate is
@@ -62,121 +49,148 @@ func (e *Enforcer) identify(x *exchange, d *decision) error {
 	return err
 }
 
-func (e *Enforcer) newProxy(originTimeout time.Duration) *httputil.ReverseProxy {
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	return &httputil.ReverseProxy{
-		Rewrite:        rewrite,
-		ModifyResponse: handOverCookie,
-		ErrorHandler:   e.originFailed,
-		ErrorLog:       slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
-		BufferPool:     &buffers{},
-		Transport: &http.Transport{
-			DialContext:           dialer.DialContext,
-			ForceAttemptHTTP2:     true,
-			DisableCompression:    true, // bodies pass as they are
-			MaxIdleConnsPerHost:   originIdleConns,
-			IdleConnTimeout:       originIdle,
-			TLSHandshakeTimeout:   dialTimeout,
-			ExpectContinueTimeout: time.Second,
-			ResponseHeaderTimeout: originTimeout,
-		},
+// originOf returns how the application's origin is reached.
+func originOf(a *Application) *origin.Target {
+	return &origin.Target{
+		Scheme: a.Origin.Scheme, Addr: origin.Address(a.Origin),
+		Roots: a.OriginTLS.Roots, Certificate: a.OriginTLS.Certificate, ServerName: a.OriginTLS.ServerName, ID: a.OriginTLS.ID,
+		ConnectTimeout: a.ConnectTimeout, HeaderTimeout: a.OriginTimeout,
 	}
 }
 
-// rewrite turns the client's request into ours. ReverseProxy has removed the
-// hop-by-hop headers by now, so that a client's "Connection: Cf-Access-…"
-// cannot remove what is set here.
-func rewrite(pr *httputil.ProxyRequest) {
-	x := exchangeOf(pr.In)
-	pr.Out.URL = originURL(x.app.origin, pr.In)
-	pr.Out.Host = pr.In.Host
-	pr.Out.Trailer = nil // clients' trailers could carry any name
-	h := pr.Out.Header
-	if up := h["Upgrade"]; len(up) > 0 && !strings.EqualFold(up[0], "websocket") {
-		// Any other protocol (h2c) would carry requests that nobody judges.
-		delete(h, "Upgrade")
-		delete(h, "Connection")
-	}
-	strip(h, x.app.owned)
-	x.setForwarded(h, pr.In)
-	x.setIdentity(h)
-}
+// forward sends the request to the application's origin and its answer to the
+// client. It returns, or panics to drop the connection, when nothing reads the
+// request or writes the answer any more.
+func (e *Enforcer) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
+	out, _ := outgoings.Get().(*outgoing)
+	defer out.release()
+	t := &x.flight.tally
+	out.prepare(w, r, x)
+	defer func() { t.received += out.upload.count.Load() }()
 
-func (x *exchange) setIdentity(h http.Header) {
-	if x.assertion != "" {
-		h[headerAssertion] = []string{x.assertion}
-		// The cookie carries the short-lived token too: nothing that lives
-		// longer leaves for the origin.
-		cookie := cookieName + "=" + x.assertion
-		if others := h["Cookie"]; len(others) > 0 {
-			cookie = strings.Join(others, "; ") + "; " + cookie
+	asked := e.now()
+	res, err := e.origins.Do(r.Context(), x.app.origin, &out.request)
+	if err != nil {
+		e.originFailed(w, r, x, out, err)
+		return
+	}
+	defer res.Close()
+	t.origin, t.status = e.now().Sub(asked), res.Status
+	if e.metrics.Origin != nil {
+		e.metrics.Origin(x.app.name, t.origin)
+	}
+	x.handOverCookie(res.Header)
+	if res.Status == http.StatusSwitchingProtocols {
+		e.tunnel(w, r, x, res)
+		return
+	}
+	out.answer(w, r, res)
+	if err := pipe(w, res, t); err != nil {
+		if context.Cause(r.Context()) == nil {
+			e.log.Debug("an answer broke off", "application", x.app.name, "error", err)
 		}
-		h["Cookie"] = []string{cookie}
-	}
-	for _, f := range x.told {
-		h[f.name] = f.values
-	}
-	if x.certificate {
-		c := x.flight.client
-		h[headerCertDER] = []string{c.der()}
-		h[headerCertHash] = []string{hex.EncodeToString(c.leafID[:])}
+		panic(http.ErrAbortHandler) // the client must not take it for whole
 	}
 }
 
-// setForwarded says where the request came from. What the client said of it
-// counts only if the client is a trusted proxy.
-func (x *exchange) setForwarded(h http.Header, in *http.Request) {
-	from, proto, host := x.flight.client.addr.String(), "https", in.Host
-	if x.trustedPeer {
-		if prior := in.Header["X-Forwarded-For"]; len(prior) > 0 {
-			from = strings.Join(prior, ", ") + ", " + from
+// answer writes the head of the answer.
+func (o *outgoing) answer(w http.ResponseWriter, r *http.Request, res *origin.Response) {
+	if len(res.Announced) > 0 {
+		res.Header["Trailer"] = res.Announced
+	}
+	if _, said := res.Header["Content-Type"]; !said {
+		res.Header["Content-Type"] = nil // net/http would guess
+	}
+	o.leaveRest(w, r)
+	w.WriteHeader(res.Status)
+}
+
+// leaveRest is called before an answer: if the request's body has not been
+// read to its end by now, it may never be. Over HTTP/1.1 that ends the
+// connection, since nobody knows where the next request begins.
+func (o *outgoing) leaveRest(w http.ResponseWriter, r *http.Request) {
+	if o.request.Body == nil || o.upload.ended.Load() || r.ProtoMajor > 1 {
+		return
+	}
+	_ = http.NewResponseController(w).EnableFullDuplex() // the body goes on meanwhile
+	w.Header()["Connection"] = []string{"close"}
+}
+
+// pipe copies the body and the trailers. An answer without a known length goes
+// on in the pieces in which it comes, and so do events.
+func pipe(w http.ResponseWriter, res *origin.Response, t *tally) error {
+	buf, _ := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(buf)
+	rc := http.NewResponseController(w)
+	flushing, pending := streams(res), true
+	for {
+		if flushing && pending && res.Waiting() {
+			if err := rc.Flush(); err != nil {
+				return err
+			}
+			pending = false
 		}
-		proto = firstOr(in.Header["X-Forwarded-Proto"], proto)
-		host = firstOr(in.Header["X-Forwarded-Host"], host)
+		n, err := res.Read(buf[:])
+		if n > 0 {
+			written, err := w.Write(buf[:n])
+			t.sent += int64(written)
+			if err != nil {
+				return err
+			}
+			pending = true
+		}
+		if errors.Is(err, io.EOF) {
+			return trail(w, rc, res)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	h["X-Forwarded-For"] = []string{from}
-	h["X-Forwarded-Proto"] = []string{proto}
-	h["X-Forwarded-Host"] = []string{host}
 }
 
-func firstOr(values []string, otherwise string) string {
-	if len(values) > 0 {
-		return values[0]
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+
+func streams(res *origin.Response) bool {
+	if res.Length < 0 {
+		return true
 	}
-	return otherwise
+	kind := res.Header["Content-Type"]
+	return len(kind) == 1 && strings.HasPrefix(kind[0], "text/event-stream")
 }
 
-// originURL keeps path and query byte for byte, behind the origin's own path.
-func originURL(origin *url.URL, in *http.Request) *url.URL {
-	u := &url.URL{Scheme: origin.Scheme, Host: origin.Host, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery}
-	base := strings.TrimSuffix(origin.EscapedPath(), "/")
-	raw, _, _ := strings.Cut(in.RequestURI, "?")
-	if !strings.HasPrefix(raw, "/") { // absolute form (RFC 9112 §3.2.2)
-		raw = in.URL.EscapedPath()
+// trail passes trailers on, those too that the origin had not announced.
+func trail(w http.ResponseWriter, rc *http.ResponseController, res *origin.Response) error {
+	if len(res.Trailer) == 0 {
+		return nil
 	}
-	if strings.HasPrefix(base+raw, "//") {
-		// An Opaque of this form would be sent as an absolute URL.
-		u.Path, u.RawPath = in.URL.Path, in.URL.RawPath
-		return u
+	promised := map[string]bool{}
+	for _, name := range res.Announced {
+		promised[name] = true
 	}
-	u.Opaque = base + raw // sent as it is
-	return u
+	h := w.Header()
+	for name, values := range res.Trailer {
+		if !promised[name] {
+			name = http.TrailerPrefix + name
+		}
+		h[name] = values
+	}
+	// Flushed, a short answer is not given a length, which would leave no room.
+	return rc.Flush()
 }
 
 // handOverCookie gives the client its session token, if it has not got it.
 // (Not written beforehand: an informational response would carry it off.)
-func handOverCookie(res *http.Response) error {
-	x := exchangeOf(res.Request)
+func (x *exchange) handOverCookie(h http.Header) {
 	if x.session.cookie != "" && x.sent != x.session.value {
-		res.Header.Add("Set-Cookie", x.session.cookie)
+		h["Set-Cookie"] = append(h["Set-Cookie"], x.session.cookie)
 	}
-	return nil
 }
 
 // originFailed answers for an origin that did not, and for a request that lost
-// its admission before the answer had begun.
-func (e *Enforcer) originFailed(w http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r)
+// its admission before the answer had begun. Nothing of the cause is told to
+// the client.
+func (e *Enforcer) originFailed(w http.ResponseWriter, r *http.Request, x *exchange, out *outgoing, err error) {
+	out.leaveRest(w, r)
 	cause := context.Cause(r.Context())
 	if cut, ok := errors.AsType[*cutOff](cause); ok {
 		e.answer(w, r, x.flight, cut.decision.status) // logged by the sweep
@@ -184,6 +198,11 @@ func (e *Enforcer) originFailed(w http.ResponseWriter, r *http.Request, err erro
 	}
 	if errors.Is(cause, context.Canceled) {
 		panic(http.ErrAbortHandler) // the client has left
+	}
+	if fault.Is(err, fault.Invalid) { // the client's doing
+		e.log.Debug("malformed request", "request_id", x.flight.requestID(), "application", x.app.name, "error", err)
+		e.answer(w, r, x.flight, http.StatusBadRequest)
+		return
 	}
 	status := http.StatusBadGateway
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
@@ -194,22 +213,4 @@ func (e *Enforcer) originFailed(w http.ResponseWriter, r *http.Request, err erro
 	}
 	e.log.Warn("origin failed", "request_id", x.flight.requestID(), "application", x.app.name, "status", status, "error", err)
 	e.answer(w, r, x.flight, status)
-}
-
-// buffers recycles what bodies are copied through.
-type buffers struct{ pool sync.Pool }
-
-// Get implements httputil.BufferPool.
-func (b *buffers) Get() []byte {
-	if buf, ok := b.pool.Get().(*[copyBuffer]byte); ok {
-		return buf[:]
-	}
-	return make([]byte, copyBuffer)
-}
-
-// Put implements httputil.BufferPool.
-func (b *buffers) Put(buf []byte) {
-	if len(buf) == copyBuffer {
-		b.pool.Put((*[copyBuffer]byte)(buf))
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/certvigil/certvigil/enforcer/origin"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/hostname"
 )
@@ -53,7 +54,8 @@ type snapshot struct {
 type application struct {
 	name       string
 	path       string
-	origin     *url.URL
+	origin     *origin.Target
+	base       string // of the origin's paths, as it is spelled
 	aud        string
 	session    time.Duration
 	reportOnly bool
@@ -156,8 +158,8 @@ func compileApplication(a *Application) (*application, error) {
 		path = strings.TrimSuffix(path, "/")
 	}
 	switch {
-	case a.Origin == nil || a.Origin.Host == "" || a.Origin.Scheme != "http" && a.Origin.Scheme != "https":
-		return nil, bad("its origin is not an http or https URL")
+	case a.Origin == nil || a.Origin.Host == "" || !slices.Contains([]string{origin.HTTP, origin.HTTPS, origin.H2C}, a.Origin.Scheme):
+		return nil, bad("its origin is not an http, https or h2c URL")
 	case a.Origin.RawQuery != "" || a.Origin.Fragment != "" || a.Origin.User != nil:
 		return nil, bad("its origin has more than scheme, host and path")
 	case !isHex(a.AUD):
@@ -179,7 +181,7 @@ func compileApplication(a *Application) (*application, error) {
 		return nil, bad("%w", err)
 	}
 	return &application{
-		name: a.Name, path: path, origin: a.Origin, aud: a.AUD, session: a.SessionDuration,
+		name: a.Name, path: path, origin: originOf(a), base: strings.TrimSuffix(a.Origin.EscapedPath(), "/"), aud: a.AUD, session: a.SessionDuration,
 		reportOnly: a.ReportOnly, forwarding: a.Forwarding, policies: policies,
 		preflight: a.OptionsPreflightBypass, deny: a.Deny, disclosure: tell,
 	}, nil

@@ -1,0 +1,50 @@
+package origin
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/url"
+	"time"
+)
+
+// The schemes of a Target.
+const (
+	HTTP  = "http"
+	HTTPS = "https"
+	H2C   = "h2c" // HTTP/2 without TLS, by prior knowledge
+)
+
+// A Target is an origin and how it is to be talked to. It is read-only once it
+// has been used.
+type Target struct {
+	Scheme string
+	Addr   string // host:port
+
+	// For https. The origin's certificate is always verified.
+	Roots       *x509.CertPool   // nil: the system's
+	Certificate *tls.Certificate // presented to the origin; nil: none
+	ServerName  string           // checked and sent as SNI; "": the host of Addr
+	// ID changes whenever one of these does. Connections are shared by targets
+	// with the same scheme, address and ID.
+	ID string
+
+	ConnectTimeout time.Duration // with the TLS handshake; 0 = the pool's
+	HeaderTimeout  time.Duration // until the response head; 0 = the pool's
+}
+
+// Address returns host and port of a URL with one of the schemes.
+func Address(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = "80"
+		if u.Scheme == HTTPS {
+			port = "443"
+		}
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+type key struct{ scheme, addr, id string }
+
+func (t *Target) key() key { return key{t.Scheme, t.Addr, t.ID} }

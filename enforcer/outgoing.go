@@ -1,0 +1,139 @@
+package enforcer
+
+import (
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/certvigil/certvigil/enforcer/origin"
+)
+
+// An outgoing is a request on its way to an origin. They are used again: a
+// request costs no header map and no copy of one.
+type outgoing struct {
+	request origin.Request
+	fields  []origin.Field
+	upload  upload
+}
+
+var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
+
+func (o *outgoing) release() {
+	clear(o.fields)
+	o.fields = o.fields[:0]
+	o.request = origin.Request{}
+	o.upload = upload{}
+	outgoings.Put(o)
+}
+
+// prepare turns the client's request into ours.
+func (o *outgoing) prepare(w http.ResponseWriter, in *http.Request, x *exchange) {
+	q := &o.request
+	q.Method, q.Host, q.Header = in.Method, in.Host, w.Header()
+	q.Target = target(x.app.base, in)
+	q.Trailers = httpguts.HeaderValuesContainsToken(in.Header["Te"], "trailers")
+	if in.ContentLength != 0 && in.Body != nil && in.Body != http.NoBody {
+		o.upload.body, o.upload.control = in.Body, http.NewResponseController(w)
+		q.Body, q.Length = &o.upload, in.ContentLength
+		q.ExpectContinue = httpguts.HeaderValuesContainsToken(in.Header["Expect"], "100-continue")
+	} else if asksForWebSocket(in) {
+		q.Upgrade = "websocket"
+	}
+	if in.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no informational answers
+		q.Informational = func(status int) { o.informational(w, status) }
+	}
+	o.passOn(in.Header, x.app.owned)
+	o.setForwarded(x, in)
+	o.setIdentity(x, in.Header["Cookie"])
+	q.Fields = o.fields
+}
+
+// informational passes a 1xx answer on. While the client waits to be asked for
+// the body, the question may be on its way from the goroutine that reads it.
+func (o *outgoing) informational(w http.ResponseWriter, status int) {
+	if o.request.ExpectContinue {
+		if !o.upload.mu.TryLock() {
+			return
+		}
+		defer o.upload.mu.Unlock()
+	}
+	w.WriteHeader(status)
+}
+
+// asksForWebSocket reports whether the request asks to switch to WebSocket, in
+// the one form of RFC 6455. Any other protocol (h2c) would carry requests that
+// nobody judges.
+func asksForWebSocket(in *http.Request) bool {
+	up := in.Header["Upgrade"]
+	return in.ProtoMajor == 1 && in.ProtoMinor == 1 && in.Method == http.MethodGet && in.ContentLength == 0 &&
+		len(up) == 1 && strings.EqualFold(up[0], "websocket") &&
+		httpguts.HeaderValuesContainsToken(in.Header["Connection"], "upgrade")
+}
+
+// target keeps path and query byte for byte, behind the origin's own path.
+func target(base string, in *http.Request) string {
+	raw := in.RequestURI
+	if !strings.HasPrefix(raw, "/") { // absolute form (RFC 9112 §3.2.2)
+		raw = in.URL.RequestURI()
+	}
+	if base == "" {
+		return raw
+	}
+	return base + raw
+}
+
+// passOn takes over what a client may say to an origin: nothing that ends at
+// this hop, by its name or by the client's Connection, and nothing that only
+// we may set. It runs on every path to an origin, bypass and report-only
+// included, and before anything is set, so that Connection cannot name ours.
+func (o *outgoing) passOn(h http.Header, owned map[string]bool) {
+	named := h["Connection"]
+	for name, values := range h {
+		if origin.HopByHop(name) || ourFraming[name] || reserved(name, owned) ||
+			len(named) > 0 && httpguts.HeaderValuesContainsToken(named, name) {
+			continue
+		}
+		for _, v := range values {
+			o.set(name, v)
+		}
+	}
+}
+
+// ourFraming are the fields that are written anew, whatever the client's were.
+// Cookies are among them for the sake of our own.
+var ourFraming = map[string]bool{"Content-Length": true, "Host": true, "Expect": true, "Cookie": true}
+
+func (o *outgoing) set(name, value string) {
+	o.fields = append(o.fields, origin.Field{Name: name, Value: value})
+}
+
+func (o *outgoing) setIdentity(x *exchange, cookies []string) {
+	cookies = stripCookie(cookies)
+	if x.assertion != "" {
+		o.set(headerAssertion, x.assertion)
+		// The cookie carries the short-lived token too: nothing that lives
+		// longer leaves for the origin.
+		cookie := cookieName + "=" + x.assertion
+		if len(cookies) > 0 {
+			cookie = strings.Join(cookies, "; ") + "; " + cookie
+		}
+		o.set("Cookie", cookie)
+	} else {
+		for _, line := range cookies {
+			o.set("Cookie", line)
+		}
+	}
+	for _, f := range x.told {
+		for _, v := range f.values {
+			o.set(f.name, v)
+		}
+	}
+	if x.certificate {
+		c := x.flight.client
+		o.set(headerCertDER, c.der())
+		o.set(headerCertHash, hex.EncodeToString(c.leafID[:]))
+	}
+}
