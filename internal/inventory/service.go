@@ -41,10 +41,13 @@ type Upload struct {
 	Labels    map[string]string
 	Reference string // where the file came from, e.g. its path
 	Actor     Actor
+
+	Constraints *Constraints // of a CA; nil leaves those that are stored
 }
 
 // AddCA stores a CA: one PEM file of one to six CA certificates. The same set
-// under the same name is told so by created = false, and only gains hostnames.
+// under the same name is told so by created = false, and only gains hostnames
+// and the constraints that are given.
 // The error's rule names what is wrong with the file; then nothing is stored.
 func (s *Service) AddCA(ctx context.Context, u Upload) (bundle Bundle, created bool, warnings []string, err error) {
 	parsed, err := cert.ParseCA(u.Data, s.now())
@@ -59,11 +62,15 @@ func (s *Service) AddCA(ctx context.Context, u Upload) (bundle Bundle, created b
 	if err != nil {
 		return Bundle{}, false, nil, err
 	}
+	constraints, open, err := normalizeConstraints(u.Constraints)
+	if err != nil {
+		return Bundle{}, false, nil, err
+	}
 	bundle, created, err = s.store.AddBundle(ctx, NewBundle{
 		Name: name, Hostnames: hosts, Certificates: parsed.Certificates, Roles: roles(parsed.Anchors),
-		Labels: u.Labels, Source: s.uploadSource(u.Reference), Actor: u.Actor,
+		Labels: u.Labels, Constraints: constraints, Source: s.uploadSource(u.Reference), Actor: u.Actor,
 	})
-	return bundle, created, parsed.Warnings, err
+	return bundle, created, slices.Concat(parsed.Warnings, s.publicWarnings(parsed), open), err
 }
 
 // AddCertificate stores a client or server certificate to be watched. It is
@@ -117,6 +124,9 @@ func (s *Service) SetTrust(ctx context.Context, ref string, t alert.Trust, actor
 	item, err := s.store.Item(ctx, ref)
 	if err != nil {
 		return alert.Item{}, err
+	}
+	if item.Kind == alert.KindCRL {
+		return alert.Item{}, notACertificate(item)
 	}
 	if item.Kind == alert.KindCA && t == alert.Removed {
 		return alert.Item{}, fault.New(fault.Conflict, "ca_in_bundle", "%s is a CA of bundle %s", item.Fingerprint[:12], strings.Join(item.Bundles, ", ")).

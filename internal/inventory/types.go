@@ -102,6 +102,7 @@ type ItemFilter struct {
 	Kind           alert.Kind
 	Watch          alert.Watch
 	Subject        string    // as alert.Item has it
+	Key            string    // SHA-256 of the SubjectPublicKeyInfo, lower-case hex
 	ExpiringBefore time.Time // not_after before this instant
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 
 	"github.com/certvigil/certvigil/internal/alert"
@@ -14,7 +15,7 @@ import (
 // lower-case hex. Known certificates with that key become revoked, and trusted
 // again when it is taken back, also those that were revoked by themselves.
 func (s *Store) SetKeyTrust(ctx context.Context, key string, revoked bool, actor inventory.Actor) error {
-	if octets, err := hex.DecodeString(key); err != nil || len(octets) != 32 || hex.EncodeToString(octets) != key {
+	if octets, err := hex.DecodeString(key); err != nil || len(octets) != sha256.Size || hex.EncodeToString(octets) != key {
 		return fault.New(fault.Invalid, "key", "%q is not the SHA-256 of a public key", key).WithHint("give 64 lower-case hex digits")
 	}
 	return s.write(ctx, "changing a key's trust", func(t *tx) error {
@@ -26,6 +27,7 @@ func (s *Store) SetKeyTrust(ctx context.Context, key string, revoked bool, actor
 	})
 }
 
+// setKeyTrust reports whether the key's own trust changed.
 func (s *Store) setKeyTrust(ctx context.Context, t *tx, key string, revoked bool, actor inventory.Actor) (changed bool, err error) {
 	query, args, action := `DELETE FROM revoked_keys WHERE spki_hash = ?`, []any{key}, "key.unrevoke"
 	from, to := alert.Revoked, alert.Trusted
@@ -34,11 +36,13 @@ func (s *Store) setKeyTrust(ctx context.Context, t *tx, key string, revoked bool
 		from, to = alert.Trusted, alert.Revoked
 	}
 	n, err := t.exec(ctx, query, args...)
-	if err != nil || n == 0 {
+	if err != nil || n == 0 && revoked {
 		return false, err
 	}
-	if err := t.audit(ctx, s.now(), actor, change{action: action, object: "key:" + key}); err != nil {
-		return false, err
+	if n > 0 {
+		if err := t.audit(ctx, s.now(), actor, change{action: action, object: "key:" + key}); err != nil {
+			return false, err
+		}
 	}
 	items, err := t.items(ctx, `WHERE i.spki_hash = ? AND i.trust = ? AND i.kind <> 'crl' ORDER BY i.id`, key, from)
 	if err != nil {
@@ -53,7 +57,7 @@ func (s *Store) setKeyTrust(ctx context.Context, t *tx, key string, revoked bool
 			return false, err
 		}
 	}
-	return true, nil
+	return n > 0, nil
 }
 
 func (t *tx) keyRevoked(ctx context.Context, key string) (revoked bool, err error) {

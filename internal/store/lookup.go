@@ -186,7 +186,7 @@ func serialOf(digits string) string {
 
 // Items returns the items that the filter selects, the first to end first.
 func (s *Store) Items(ctx context.Context, f inventory.ItemFilter) ([]alert.Item, error) {
-	where := conditions{}.and(`i.kind = ?`, string(f.Kind)).and(`i.watch = ?`, string(f.Watch)).and(`i.subject = ?`, f.Subject)
+	where := conditions{}.and(`i.kind = ?`, string(f.Kind)).and(`i.watch = ?`, string(f.Watch)).and(`i.subject = ?`, f.Subject).and(`i.spki_hash = ?`, f.Key)
 	if !f.ExpiringBefore.IsZero() {
 		where = where.and(`i.not_after < ?`, f.ExpiringBefore.UnixMilli())
 	}

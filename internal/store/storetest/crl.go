@@ -2,8 +2,6 @@ package storetest
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/x509"
 	"math/big"
 	"slices"
 	"time"
@@ -22,17 +20,13 @@ import (
 // and good for so many days.
 func (w *world) list(ca *certtest.Certificate, number int64, at time.Time, days int, serials ...*big.Int) inventory.NewCRL {
 	w.Helper()
-	template := &x509.RevocationList{Number: big.NewInt(number), ThisUpdate: at, NextUpdate: at.Add(time.Duration(days) * alert.Day)}
-	for _, serial := range serials {
-		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: at})
+	options := []certtest.CRLOption{certtest.CRLNumber(number), certtest.Updates(at, at.Add(time.Duration(days)*alert.Day)), certtest.RevokeSerials(serials...)}
+	if number == 0 {
+		options = append(options, certtest.NoCRLNumber())
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, template, ca.Certificate, ca.Key)
-	w.ok(err)
+	der := ca.CRL(options...)
 	parsed, err := crl.Parse(der)
 	w.ok(err)
-	if number == 0 { // which the library cannot leave out
-		parsed.Number = nil
-	}
 	return inventory.NewCRL{List: parsed, DER: der, Issuer: ca.Certificate, Actor: actor}
 }
 
