@@ -149,7 +149,8 @@ func formPattern(separator byte) func(string) (string, error) {
 	}
 }
 
-var attributeType = regexp.MustCompile(`^(?:[A-Z]+|[0-9]+(?:\.[0-9]+)+)$`)
+// attributeType matches what cert.IssuerDN calls the parts of a name.
+var attributeType = regexp.MustCompile(`^(?:C|O|OU|CN|SERIALNUMBER|L|ST|STREET|POSTALCODE|[0-9]+(?:\.[0-9]+)+)$`)
 
 // formName takes a distinguished name as RFC 2253 writes it. Other ways of
 // writing one, such as "C = US, CN = Root", would match nobody.
