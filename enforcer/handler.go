@@ -92,7 +92,7 @@ func (e *Enforcer) pass(w http.ResponseWriter, r *http.Request, f *flight, s *sn
 		e.answer(w, r, f, http.StatusInternalServerError)
 		return
 	}
-	if e.accessLog != nil || f.id != "" {
+	if e.accessLog != nil || f.isNamed() {
 		// Both logs are to know the request by one id, and it is not for the
 		// client to choose.
 		r.Header[requestIDHeader] = []string{f.requestID()}

@@ -29,6 +29,13 @@ func (f *flight) requestID() string {
 	return f.id
 }
 
+// isNamed reports whether the flight has an id, which the sweep may give it.
+func (f *flight) isNamed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.id != ""
+}
+
 // decide notes a decision, unless the sweep has noted a newer one.
 func (f *flight) decide(d decision) {
 	f.mu.Lock()
