@@ -48,6 +48,9 @@ type snapshot struct {
 
 	verdicts *memo[verdictKey, *verdict]
 	tokens   *memo[tokenKey, *tokens]
+
+	now      func() time.Time // measures verdicts
+	verified func(took time.Duration, remembered bool)
 }
 
 // An application is compiled for the request path.
@@ -83,6 +86,11 @@ func (e *Enforcer) compile(state State) (*snapshot, error) {
 		verdicts:   newMemo[verdictKey, *verdict](maxVerdicts),
 		tokens:     newMemo[tokenKey, *tokens](maxTokens),
 		configs:    newMemo[configKey, *tls.Config](maxConfigs),
+		now:        e.now,
+		verified:   func(time.Duration, bool) {},
+	}
+	if e.metrics.Verified != nil {
+		s.verified = e.metrics.Verified
 	}
 	for _, step := range []func(State) error{
 		s.compileCertificates, s.compileSites, s.compileAuthorities,

@@ -49,12 +49,17 @@ func (s *snapshot) verdict(c *client, set *authorities, now time.Time) *verdict 
 		return noCertificate
 	}
 	if v := c.verdict.Load(); v != nil && v.seq == s.seq && v.set == set.id && v.holds(now) {
+		s.verified(0, true)
 		return v
 	}
 	key := verdictKey{c.chainID, set.id}
 	v, ok := s.verdicts.get(key)
-	if !ok || !v.holds(now) {
+	if ok && v.holds(now) {
+		s.verified(0, true)
+	} else {
+		began := s.now()
 		v = s.examine(c.chain, set, now)
+		s.verified(s.now().Sub(began), false)
 		s.verdicts.put(key, v)
 	}
 	c.verdict.Store(v)
