@@ -41,7 +41,12 @@ func (c *client) identify(cs *tls.ConnectionState) {
 	if ap, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
 		c.addr = ap.Addr().Unmap().WithZone("")
 	}
-	c.chain = cs.PeerCertificates
+	c.present(cs.PeerCertificates)
+}
+
+// present takes over the chain that the client has presented.
+func (c *client) present(chain []*x509.Certificate) {
+	c.chain = chain
 	if len(c.chain) == 0 {
 		return
 	}

@@ -88,13 +88,13 @@ func (e *Enforcer) Explain(q Question) (Explanation, error) {
 		return Explanation{}, err
 	}
 	x := Explanation{At: q.At, Host: q.Host, Path: q.Path, Method: r.Method, Bundles: []string{}, Policies: []ExplainedPolicy{}}
-	c := &client{addr: q.Addr, chain: q.Chain}
+	c := &client{addr: q.Addr}
+	c.present(q.Chain)
 	c.name, _ = s.normalize(q.Host)
 	if _, found := s.sites.find(c.name); !found {
 		x.Outcome, x.Reason = OutcomeHandshake, ReasonNoApplication
 		return x, nil
 	}
-	c.identifyChain()
 	f := newFlight(c, s, nil, r, nil)
 	f.addr = q.Addr
 	var trace []step
@@ -159,7 +159,7 @@ func (x *Explanation) tellAuthorities(s *snapshot, d *decision) {
 		x.Authorities = name
 	}
 	for _, b := range s.authoritiesFor(d.name).bundles {
-		x.Bundles = append(x.Bundles, b.Name)
+		x.Bundles = append(x.Bundles, b.name)
 	}
 }
 

@@ -22,11 +22,18 @@ type names[T any] map[string]T
 // find looks up a normalised name: exact beats wildcard, and a wildcard stands
 // for exactly one label.
 func (n names[T]) find(name string) (T, bool) {
-	if v, ok := n[name]; ok && !strings.HasPrefix(name, "*") {
-		return v, true
-	}
-	v, ok := n[hostname.Wildcard(name)]
+	_, v, ok := n.lookup(name)
 	return v, ok
+}
+
+// lookup is find that tells by which name it found.
+func (n names[T]) lookup(name string) (string, T, bool) {
+	if v, ok := n[name]; ok && !strings.HasPrefix(name, "*") {
+		return name, v, true
+	}
+	wildcard := hostname.Wildcard(name)
+	v, ok := n[wildcard]
+	return wildcard, v, ok
 }
 
 // A route is what one spelling of Host means in one snapshot.

@@ -62,7 +62,7 @@ once.`,
 	root.PersistentFlags().StringVarP(&e.configFlag, "config", "c", "", "configuration `FILE` (default $CERTVIGIL_CONFIG, ./config.toml, /etc/certvigil/config.toml)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUse(cmd, err) })
 	root.AddCommand(newServe(e), newDemo(e), newConfig(e), newCA(e), newCert(e), newScan(e), newAlert(e), newDelivery(e),
-		newChannel(e), newToken(e), newAudit(e), newDB(e), newVersion(e))
+		newChannel(e), newPolicy(e), newToken(e), newAudit(e), newDB(e), newVersion(e))
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = usage(cobra.NoArgs) // an unknown shell is wrong use, like any unknown command
@@ -104,7 +104,7 @@ func wrongUse(cmd *cobra.Command, err error) error {
 
 // report writes an error for the person at the terminal.
 func (e *env) report(err error) {
-	if err == nil || fault.Is(err, fault.Expiring) {
+	if err == nil || fault.Is(err, fault.Expiring) || fault.Is(err, fault.Denied) {
 		return
 	}
 	_, _ = fmt.Fprintf(e.stderr, "error: %s\n", err)

@@ -27,6 +27,7 @@ const (
 	TooLarge                  // over a size limit
 	Unprocessable             // well-formed input that breaks a rule
 	Expiring                  // not a failure: something is expiring (exit code 3)
+	Denied                    // not a failure: the answer to a question is no (exit code 1)
 	Unavailable               // try again later
 )
 
@@ -46,6 +47,7 @@ var kinds = map[Kind]struct {
 	TooLarge:      {http.StatusRequestEntityTooLarge, 1, "too large"},
 	Unprocessable: {http.StatusUnprocessableEntity, 1, "unprocessable"},
 	Expiring:      {http.StatusOK, 3, "expiring"},
+	Denied:        {http.StatusOK, 1, "denied"},
 	Unavailable:   {http.StatusServiceUnavailable, 1, "unavailable"},
 }
 

@@ -28,6 +28,7 @@ var mapping = []struct {
 	{fault.TooLarge, http.StatusRequestEntityTooLarge, 1, "too large"},
 	{fault.Unprocessable, http.StatusUnprocessableEntity, 1, "unprocessable"},
 	{fault.Expiring, http.StatusOK, 3, "expiring"},
+	{fault.Denied, http.StatusOK, 1, "denied"},
 	{fault.Unavailable, http.StatusServiceUnavailable, 1, "unavailable"},
 }
 
