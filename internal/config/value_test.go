@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +129,14 @@ func FuzzLoad(f *testing.F) {
 		f.Add(string(text))
 		f.Add(commented.ReplaceAllString(string(text), "$1"))
 	}
+	for _, s := range []string{
+		`{ serial = ["0x7f", "00:0a:BC", "0"] }`, `{ issuer = "cn=Root,O=Example\\, Inc.,1.2.3=#0401ff" }`, `{ san_uri = "spiffe://a/*" }, { san_dns = ["*.a", "b"] }`,
+		`{ fingerprint = "` + strings.Repeat("Ab:", 31) + `cD" }`, `{ ip = ["::/0", "192.0.2.7"], ca = "root" }`, `{ common_name = "${HOST}" }`,
+	} {
+		f.Add(selecting(s))
+	}
+	f.Add(reaching("https://a", "origin_server_name = \"b\"\nconnect_timeout = \"1s\"\ncustom_deny_message = \"\\n\"\n"))
+	f.Add(reaching("h2c://[::1]", "custom_non_identity_deny_url = \"https://a/\"\n[enforcer.limits]\nhandshakes = 1\n"))
 	f.Fuzz(func(t *testing.T, text string) {
 		path := filepath.Join(t.TempDir(), "config.toml")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -142,5 +152,38 @@ func FuzzLoad(f *testing.F) {
 		if len(cfg.Alerts) == 0 || cfg.Storage.Retention.Duration <= 0 || !filepath.IsAbs(cfg.Storage.DSN) {
 			t.Fatalf("accepted %+v", cfg)
 		}
+		if l := cfg.Enforcer.Limits; l.Handshakes <= 0 || l.ChainBytes <= 0 || l.HandshakeTimeout.Duration <= 0 || cfg.Enforcer.KeyRotation.Duration < 24*time.Hour {
+			t.Fatalf("accepted %+v", cfg.Enforcer)
+		}
+		for _, a := range cfg.Applications {
+			checkAccepted(t, a)
+		}
 	})
 }
+
+// checkAccepted holds what the enforcer relies on.
+func checkAccepted(t *testing.T, a config.Application) {
+	t.Helper()
+	if a.OriginURL().Host == "" || a.ConnectTimeout.Duration <= 0 || a.OriginTimeout.Duration <= 0 || a.DenyTarget() != nil && a.DenyTemplate != nil {
+		t.Fatalf("accepted %+v", a)
+	}
+	for _, p := range a.Policies {
+		for _, s := range slices.Concat(p.Include, p.Require, p.Exclude) {
+			if n := s.Conditions(); n > 1 || n == 0 && s.CA == "" || len(s.Prefixes()) != len(s.IP) {
+				t.Fatalf("accepted a selector with %d conditions: %+v", n, s)
+			}
+			for _, serial := range s.Serial {
+				if !canonicalSerial.MatchString(serial) || len(serial)%2 != 0 {
+					t.Fatalf("accepted the serial %q", serial)
+				}
+			}
+			for _, list := range []config.Texts{s.CommonName, s.SANDNS, s.SANURI, s.Issuer, s.Serial, s.Fingerprint} {
+				if list != nil && len(list) == 0 || slices.Contains(list, "") {
+					t.Fatalf("accepted %q", list)
+				}
+			}
+		}
+	}
+}
+
+var canonicalSerial = regexp.MustCompile(`^(00|(0[1-9A-F]|[1-9A-F][0-9A-F])[0-9A-F]*)$`)
