@@ -131,10 +131,3 @@ func needsRestart(key, change string) error {
 	return fault.New(fault.Conflict, "restart", "%s changed from %s, which takes a restart", key, change).
 		WithField(key).WithHint("restart the daemon to apply this configuration, or take that change back")
 }
-
-// CheckConfig checks what a configuration says beyond its own text: that every
-// part accepts it. It opens no store and no connection.
-func CheckConfig(cfg *config.Config) error {
-	_, err := setup(cfg, nil)
-	return err
-}

@@ -121,6 +121,23 @@ func routes(cfg *config.Config, names []string) []notifier.Route {
 	return out
 }
 
+// declared returns what the configuration says of what is enforced; the store
+// says the rest.
+func declared(cfg *config.Config) enforcer.State {
+	e := cfg.Enforcer
+	state := enforcer.State{
+		KeepStale: e.CRLStale == config.CRLKeep, Grace: e.CRLGrace.Duration, DefaultHostname: e.DefaultHostname, Issuer: e.Issuer,
+		RequireEKU: e.RequireEKU, SessionTickets: e.SessionTickets, TrustedProxies: e.Proxies(),
+	}
+	for _, c := range e.Certificates {
+		state.Certificates = append(state.Certificates, c.Pair)
+	}
+	for _, a := range cfg.Applications {
+		state.Applications = append(state.Applications, application(a))
+	}
+	return state
+}
+
 // application translates all of an application but its AUD.
 func application(a config.Application) enforcer.Application {
 	out := enforcer.Application{
