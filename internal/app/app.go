@@ -59,6 +59,8 @@ type App struct {
 	mu      sync.Mutex // guards what follows; held while trust is applied
 	cfg     *config.Config
 	overdue bool // cfg could not be put in force again: the watcher does
+	lists   *listCache
+	signing []string // kids of the signing keys in force, in their order
 
 	store    *store.Store
 	enforcer *enforcer.Enforcer
@@ -195,14 +197,18 @@ func (a *App) applyTrust(ctx context.Context, cfg *config.Config) error {
 	if !guards(cfg) {
 		return nil
 	}
-	state, err := enforcerState(ctx, cfg, a.store)
+	state, err := a.enforcerState(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("reading what is trusted: %w", err)
+		err = fmt.Errorf("reading what is trusted: %w", err)
+	} else if err = a.enforcer.Apply(state); err != nil {
+		err = fmt.Errorf("applying what is trusted: %w", err)
 	}
-	if err := a.enforcer.Apply(state); err != nil {
-		return fmt.Errorf("applying what is trusted: %w", err)
+	a.metrics.TrustApplied(err == nil && !a.lists.unsound)
+	if err != nil {
+		return err
 	}
 	a.metrics.TrustGeneration(state.Generation)
+	a.signing = kids(state.SigningKeys)
 	return nil
 }
 

@@ -2,38 +2,32 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
-	"fmt"
 
 	"github.com/certvigil/certvigil/enforcer"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/inventory"
-	"github.com/certvigil/certvigil/internal/store"
 )
 
-// keyBits is the size of the RSA keys that sign JWTs.
-const keyBits = 2048
-
 // enforcerState joins what the configuration says and what the store trusts.
-func enforcerState(ctx context.Context, cfg *config.Config, s *store.Store) (enforcer.State, error) {
-	trust, err := s.Trust(ctx)
+// The lists that it could not read are in force as they were before.
+func (a *App) enforcerState(ctx context.Context, cfg *config.Config) (enforcer.State, error) {
+	trust, err := a.store.Trust(ctx)
 	if err != nil {
 		return enforcer.State{}, err
 	}
-	keys, err := signingKeys(ctx, s)
+	lists, err := a.lists.load(ctx, trust.CRLs)
+	if err != nil {
+		return enforcer.State{}, err
+	}
+	keys, err := a.signingKeys(ctx, cfg)
 	if err != nil {
 		return enforcer.State{}, err
 	}
 	state := enforcer.State{
-		Generation: trust.Generation, Revoked: map[string]struct{}{}, DefaultHostname: cfg.Enforcer.DefaultHostname, Issuer: cfg.Enforcer.Issuer,
-		RequireEKU: cfg.Enforcer.RequireEKU, SessionTickets: cfg.Enforcer.SessionTickets, TrustedProxies: cfg.Enforcer.Proxies(), SigningKeys: keys,
-	}
-	for _, fingerprint := range trust.Revoked {
-		state.Revoked[fingerprint] = struct{}{}
+		Generation: trust.Generation, Revoked: set(trust.Revoked), RevokedKeys: set(trust.RevokedKeys), RevocationLists: lists,
+		KeepStale: cfg.Enforcer.CRLStale == config.CRLKeep, Grace: cfg.Enforcer.CRLGrace.Duration,
+		DefaultHostname: cfg.Enforcer.DefaultHostname, Issuer: cfg.Enforcer.Issuer, RequireEKU: cfg.Enforcer.RequireEKU,
+		SessionTickets: cfg.Enforcer.SessionTickets, TrustedProxies: cfg.Enforcer.Proxies(), SigningKeys: keys,
 	}
 	for _, b := range trust.Bundles {
 		state.Bundles = append(state.Bundles, bundle(b))
@@ -41,9 +35,9 @@ func enforcerState(ctx context.Context, cfg *config.Config, s *store.Store) (enf
 	for _, c := range cfg.Enforcer.Certificates {
 		state.Certificates = append(state.Certificates, c.Pair)
 	}
-	for _, a := range cfg.Applications {
-		app := application(a)
-		if app.AUD, err = s.Audience(ctx, app.ID); err != nil {
+	for _, c := range cfg.Applications {
+		app := application(c)
+		if app.AUD, err = a.store.Audience(ctx, app.ID); err != nil {
 			return enforcer.State{}, err
 		}
 		state.Applications = append(state.Applications, app)
@@ -52,7 +46,7 @@ func enforcerState(ctx context.Context, cfg *config.Config, s *store.Store) (enf
 }
 
 func bundle(b inventory.Bundle) enforcer.Bundle {
-	out := enforcer.Bundle{ID: b.ID, Name: b.Name, Hostnames: b.Hostnames}
+	out := enforcer.Bundle{ID: b.ID, Name: b.Name, Hostnames: b.Hostnames, Constraints: enforcer.Constraints(b.Constraints)}
 	for _, m := range b.Members {
 		if m.Role == inventory.RoleAnchor {
 			out.Anchors = append(out.Anchors, m.Certificate)
@@ -63,48 +57,10 @@ func bundle(b inventory.Bundle) enforcer.Bundle {
 	return out
 }
 
-// signingKeys returns the keys of the JWTs, and makes the first one.
-func signingKeys(ctx context.Context, s *store.Store) ([]enforcer.SigningKey, error) {
-	stored, err := s.SigningKeys(ctx)
-	if err != nil {
-		return nil, err
+func set(texts []string) map[string]struct{} {
+	out := make(map[string]struct{}, len(texts))
+	for _, t := range texts {
+		out[t] = struct{}{}
 	}
-	if len(stored) == 0 {
-		if err := addSigningKey(ctx, s); err != nil {
-			return nil, fmt.Errorf("making a signing key: %w", err)
-		}
-		if stored, err = s.SigningKeys(ctx); err != nil {
-			return nil, err
-		}
-	}
-	keys := make([]enforcer.SigningKey, 0, len(stored))
-	for _, k := range stored {
-		parsed, err := x509.ParsePKCS8PrivateKey(k.DER)
-		if err != nil {
-			return nil, fmt.Errorf("reading the signing key %s: %w", k.KID, err)
-		}
-		key, ok := parsed.(*rsa.PrivateKey)
-		if !ok {
-			return nil, fmt.Errorf("the signing key %s is no RSA key", k.KID)
-		}
-		keys = append(keys, enforcer.SigningKey{KID: k.KID, Key: key})
-	}
-	return keys, nil
-}
-
-func addSigningKey(ctx context.Context, s *store.Store) error {
-	key, err := rsa.GenerateKey(rand.Reader, keyBits)
-	if err != nil {
-		return err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	public, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		return err
-	}
-	kid := sha256.Sum256(public)
-	return s.AddSigningKey(ctx, hex.EncodeToString(kid[:]), der)
+	return out
 }
