@@ -8,7 +8,6 @@ import (
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/inventory"
-	"github.com/certvigil/certvigil/internal/metrics"
 	"github.com/certvigil/certvigil/internal/store"
 	"github.com/certvigil/certvigil/scanner"
 )
@@ -130,24 +129,4 @@ func (a *App) warnPolicies(bundles []inventory.Bundle, cfg *config.Config) {
 // covered reports whether any rule with a target tells of the item.
 func covered(rules []scanner.Rule, item alert.Item) bool {
 	return slices.ContainsFunc(rules, func(r scanner.Rule) bool { return r.Matches(item) })
-}
-
-// collect counts what the metrics show of the store.
-func (a *App) collect(ctx context.Context) (metrics.Counts, error) {
-	deliveries, err := a.store.DeliveryCounts(ctx)
-	if err != nil {
-		return metrics.Counts{}, err
-	}
-	groups, err := a.store.Groups(ctx)
-	if err != nil {
-		return metrics.Counts{}, err
-	}
-	items := map[alert.Kind]map[alert.Watch]int{}
-	for _, g := range groups {
-		if items[g.Kind] == nil {
-			items[g.Kind] = map[alert.Watch]int{}
-		}
-		items[g.Kind][g.Watch] += g.Count
-	}
-	return metrics.Counts{Deliveries: deliveries, Items: items}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/certvigil/certvigil/enforcer"
+	"github.com/certvigil/certvigil/internal/accesslog"
 	"github.com/certvigil/certvigil/internal/api"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/fault"
@@ -34,7 +35,7 @@ var (
 )
 
 // parts is how many parts may fail at once, each without having to wait.
-const parts = 8
+const parts = 10
 
 // stopTimeout is how long requests in flight may take when stopping: it leaves
 // time to close everything within 10 seconds.
@@ -62,12 +63,13 @@ type App struct {
 	lists   *listCache
 	signing []string // kids of the signing keys in force, in their order
 
-	store    *store.Store
-	enforcer *enforcer.Enforcer
-	scanner  *scanner.Scanner
-	notifier *notifier.Notifier
-	metrics  *metrics.Metrics
-	admin    *adminServer
+	store     *store.Store
+	enforcer  *enforcer.Enforcer
+	accessLog *accesslog.Log // nil = none
+	scanner   *scanner.Scanner
+	notifier  *notifier.Notifier
+	metrics   *metrics.Metrics
+	admin     *adminServer
 
 	accepted time.Time // when an operator last confirmed the clock, as of New
 
@@ -175,17 +177,36 @@ func scannerOptions(cfg *config.Config, s *store.Store, now func() time.Time) sc
 }
 
 func (a *App) buildEnforcer(ctx context.Context) (err error) {
-	a.enforcer, err = enforcer.New(enforcer.Options{Now: a.clock.now, Logger: a.log, Metrics: enforcer.Metrics{
-		Handshake: a.metrics.Handshake,
-		Request: func(application string, admitted bool, reason enforcer.Reason) {
-			a.metrics.Request(application, admitted, string(reason))
-		},
-		CutOff: func(application string, reason enforcer.Reason) { a.metrics.CutOff(application, string(reason)) },
-	}})
+	a.lists = &listCache{store: a.store, log: a.log}
+	if err := a.openAccessLog(); err != nil {
+		return err
+	}
+	a.enforcer, err = enforcer.New(a.enforcerOptions())
 	if err != nil {
 		return err
 	}
 	return a.applyTrust(ctx, a.cfg)
+}
+
+func (a *App) enforcerOptions() enforcer.Options {
+	l := a.cfg.Enforcer.Limits
+	o := enforcer.Options{
+		Now: a.clock.now, Logger: a.log, Metrics: enforcer.Metrics{
+			Handshake: a.metrics.Handshake,
+			Request: func(application string, admitted bool, reason enforcer.Reason) {
+				a.metrics.Request(application, admitted, string(reason))
+			},
+			CutOff:   func(application string, reason enforcer.Reason) { a.metrics.CutOff(application, string(reason)) },
+			Verified: a.metrics.Verified, Origin: a.metrics.Origin, Connections: a.metrics.Connections,
+		},
+		HandshakeTimeout: l.HandshakeTimeout.Duration, HeaderTimeout: l.HeaderTimeout.Duration, BodyTimeout: l.BodyTimeout.Duration,
+		IdleTimeout: l.IdleTimeout.Duration, ConnectionLifetime: l.ConnectionLifetime.Duration,
+		MaxHeaderBytes: l.HeaderBytes, MaxChainBytes: l.ChainBytes, MaxHandshakes: l.Handshakes,
+	}
+	if a.accessLog != nil {
+		o.AccessLog = a.accessLog.Write
+	}
+	return o
 }
 
 // guards reports whether there is anything for the enforcer to do.
@@ -197,7 +218,7 @@ func (a *App) applyTrust(ctx context.Context, cfg *config.Config) error {
 	if !guards(cfg) {
 		return nil
 	}
-	state, err := a.enforcerState(ctx, cfg)
+	state, err := enforcerState(ctx, cfg, a.store, a.lists, a.o.Now())
 	if err != nil {
 		err = fmt.Errorf("reading what is trusted: %w", err)
 	} else if err = a.enforcer.Apply(state); err != nil {
@@ -238,6 +259,7 @@ func (a *App) Start() error {
 	a.goRun("scanner", func(ctx context.Context) error { a.scanner.Run(ctx); return nil })
 	a.goRun("watcher", a.watch)
 	a.goRun("retention", a.retain)
+	a.goRun("key rotation", a.rotate)
 	a.announce(a.run)
 	notifySystemd(daemon.SdNotifyReady)
 	return nil

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -38,11 +39,12 @@ func Explain(ctx context.Context, cfg *config.Config, s *store.Store, q Question
 			return Explanation{}, fmt.Errorf("reading the client's certificates: %w", err)
 		}
 	}
-	e, err := enforcer.New(enforcer.Options{Now: func() time.Time { return q.At }})
+	e, err := enforcer.New(enforcer.Options{Now: func() time.Time { return q.At }, MaxChainBytes: cfg.Enforcer.Limits.ChainBytes})
 	if err != nil {
 		return Explanation{}, err
 	}
-	state, err := enforcerState(ctx, cfg, s)
+	lists := &listCache{store: s, log: slog.New(slog.DiscardHandler)} // without a last good list, one that cannot be read is an error
+	state, err := enforcerState(ctx, cfg, s, lists, q.At)
 	if err != nil {
 		return Explanation{}, err
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -43,8 +44,11 @@ func (a *App) reload(ctx context.Context) error {
 		return err
 	}
 	old := a.cfg
-	if err := a.enforce(ctx, next); err != nil {
+	if err := a.reopenAccessLog(next); err != nil {
 		return err
+	}
+	if err := a.enforce(ctx, next); err != nil {
+		return errors.Join(err, a.reopenAccessLog(old))
 	}
 	if err := a.scanner.Reconfigure(ctx, Rules(next), next.Scanner.Schedule, next.Scanner.Location()); err != nil {
 		return a.takeBack(ctx, old, err)
@@ -84,6 +88,9 @@ func (a *App) takeBack(ctx context.Context, old *config.Config, cause error) err
 	if err := a.scanner.Reconfigure(ctx, Rules(old), old.Scanner.Schedule, old.Scanner.Location()); err != nil {
 		a.log.Error("putting the old rules in force again", "error", err)
 	}
+	if err := a.reopenAccessLog(old); err != nil {
+		a.log.Error("going on in the old access log", "error", err)
+	}
 	return cause
 }
 
@@ -117,6 +124,9 @@ func (a *App) checkFixed(next *config.Config) error {
 		if s != was[i] {
 			return needsRestart(s.key, was[i].value+" to "+s.value)
 		}
+	}
+	if (a.cfg.Enforcer.AccessLog == "") != (next.Enforcer.AccessLog == "") {
+		return needsRestart("enforcer.access_log", "a log to none or back")
 	}
 	if (a.cfg.Admin.TLS == nil) != (next.Admin.TLS == nil) {
 		return needsRestart("admin.tls_cert", "plain HTTP to TLS or back")

@@ -49,6 +49,7 @@ type house struct {
 	*App
 
 	t      *testing.T
+	now    func() time.Time // nil = time.Now
 	dir    string
 	log    *record
 	server *certtest.Certificate
@@ -83,7 +84,7 @@ func newHouse(t *testing.T, config func(h *house) string) *house {
 }
 
 func (h *house) options() Options {
-	return Options{ConfigPath: filepath.Join(h.dir, "config.toml"), Getenv: os.LookupEnv, Logger: slog.New(slog.NewTextHandler(h.log, nil))}
+	return Options{ConfigPath: filepath.Join(h.dir, "config.toml"), Getenv: os.LookupEnv, Logger: slog.New(slog.NewTextHandler(h.log, nil)), Now: h.now}
 }
 
 func (h *house) write(name, text string) {
@@ -127,11 +128,17 @@ include = [{ certificate = true }]`
 include = [{ everyone = true }]`
 )
 
+// address returns where a listener listens.
+func (h *house) address(listener string) string {
+	h.t.Helper()
+	_, rest, _ := strings.Cut(h.log.String(), "listener="+listener+" address=")
+	return strings.Fields(rest)[0]
+}
+
 // status asks the application without a certificate, on a connection of its own.
 func (h *house) status() int {
 	h.t.Helper()
-	_, rest, _ := strings.Cut(h.log.String(), "listener=enforcer address=")
-	address := strings.Fields(rest)[0]
+	address := h.address("enforcer")
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: h.server.Pool(), MinVersion: tls.VersionTLS12}, DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -187,25 +194,34 @@ func TestReload_TakesBack(t *testing.T) {
 	}
 }
 
-// refuseRules makes the store refuse to record other rules, until it is mended.
-func (h *house) refuseRules() (mend func()) {
+// do changes the store behind the daemon's back.
+func (h *house) do(statement string, args ...any) {
 	h.t.Helper()
 	db, err := sql.Open("sqlite3", filepath.Join(h.dir, "certvigil.db")+"?_busy_timeout=5000")
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.t.Cleanup(func() { _ = db.Close() })
-	do := func(statement string) {
-		h.t.Helper()
-		if _, err := db.Exec(statement); err != nil {
-			h.t.Fatal(err)
-		}
+	defer func() { _ = db.Close() }()
+	if _, err := db.Exec(statement, args...); err != nil {
+		h.t.Fatal(err)
 	}
-	do(`CREATE TRIGGER broken_insert BEFORE INSERT ON meta WHEN NEW.key = 'rules_key' BEGIN SELECT RAISE(ABORT, 'no rules today'); END`)
-	do(`CREATE TRIGGER broken_update BEFORE UPDATE ON meta WHEN NEW.key = 'rules_key' BEGIN SELECT RAISE(ABORT, 'no rules today'); END`)
+}
+
+// metric returns all metrics as they are scraped.
+func (h *house) metric() string {
+	w := httptest.NewRecorder()
+	h.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return w.Body.String()
+}
+
+// refuseRules makes the store refuse to record other rules, until it is mended.
+func (h *house) refuseRules() (mend func()) {
+	h.t.Helper()
+	h.do(`CREATE TRIGGER broken_insert BEFORE INSERT ON meta WHEN NEW.key = 'rules_key' BEGIN SELECT RAISE(ABORT, 'no rules today'); END`)
+	h.do(`CREATE TRIGGER broken_update BEFORE UPDATE ON meta WHEN NEW.key = 'rules_key' BEGIN SELECT RAISE(ABORT, 'no rules today'); END`)
 	return func() {
-		do(`DROP TRIGGER broken_insert`)
-		do(`DROP TRIGGER broken_update`)
+		h.do(`DROP TRIGGER broken_insert`)
+		h.do(`DROP TRIGGER broken_update`)
 	}
 }
 

@@ -78,25 +78,25 @@ func overlap(cfg *config.Config) time.Duration {
 	return longest
 }
 
-func (a *App) planSigning(ctx context.Context, cfg *config.Config) (signingPlan, error) {
-	stored, err := a.store.SigningKeys(ctx)
+func signingPlanOf(ctx context.Context, cfg *config.Config, s *store.Store, now time.Time) (signingPlan, error) {
+	stored, err := s.SigningKeys(ctx)
 	if err != nil {
 		return signingPlan{}, err
 	}
-	return planSigning(stored, a.o.Now(), cfg.Enforcer.KeyRotation.Duration, overlap(cfg)), nil
+	return planSigning(stored, now, cfg.Enforcer.KeyRotation.Duration, overlap(cfg)), nil
 }
 
 // signingKeys returns the keys of the JWTs, and makes the first one.
-func (a *App) signingKeys(ctx context.Context, cfg *config.Config) ([]enforcer.SigningKey, error) {
-	plan, err := a.planSigning(ctx, cfg)
+func signingKeys(ctx context.Context, cfg *config.Config, s *store.Store, now time.Time) ([]enforcer.SigningKey, error) {
+	plan, err := signingPlanOf(ctx, cfg, s, now)
 	if err != nil {
 		return nil, err
 	}
 	if len(plan.published) == 0 {
-		if err := addSigningKey(ctx, a.store); err != nil {
+		if err := addSigningKey(ctx, s); err != nil {
 			return nil, fmt.Errorf("making a signing key: %w", err)
 		}
-		if plan, err = a.planSigning(ctx, cfg); err != nil {
+		if plan, err = signingPlanOf(ctx, cfg, s, now); err != nil {
 			return nil, err
 		}
 	}
@@ -132,7 +132,7 @@ func (a *App) rotateKeys(ctx context.Context) error {
 	if !guards(a.cfg) {
 		return nil
 	}
-	plan, err := a.planSigning(ctx, a.cfg)
+	plan, err := signingPlanOf(ctx, a.cfg, a.store, a.o.Now())
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (a *App) rotateKeys(ctx context.Context) error {
 		}
 		a.log.Info("removed a signing key: the last token that it signed has ended", "kid", kid)
 	}
-	if plan, err = a.planSigning(ctx, a.cfg); err != nil {
+	if plan, err = signingPlanOf(ctx, a.cfg, a.store, a.o.Now()); err != nil {
 		return err
 	}
 	if !slices.EqualFunc(plan.published, a.signing, func(k store.SigningKey, kid string) bool { return k.KID == kid }) {

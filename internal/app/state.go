@@ -2,24 +2,26 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/certvigil/certvigil/enforcer"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/inventory"
+	"github.com/certvigil/certvigil/internal/store"
 )
 
-// enforcerState joins what the configuration says and what the store trusts.
-// The lists that it could not read are in force as they were before.
-func (a *App) enforcerState(ctx context.Context, cfg *config.Config) (enforcer.State, error) {
-	trust, err := a.store.Trust(ctx)
+// enforcerState joins what the configuration says and what the store trusts at
+// a time. The lists that it could not read are those that cache had before.
+func enforcerState(ctx context.Context, cfg *config.Config, s *store.Store, cache *listCache, now time.Time) (enforcer.State, error) {
+	trust, err := s.Trust(ctx)
 	if err != nil {
 		return enforcer.State{}, err
 	}
-	lists, err := a.lists.load(ctx, trust.CRLs)
+	lists, err := cache.load(ctx, trust.CRLs)
 	if err != nil {
 		return enforcer.State{}, err
 	}
-	keys, err := a.signingKeys(ctx, cfg)
+	keys, err := signingKeys(ctx, cfg, s, now)
 	if err != nil {
 		return enforcer.State{}, err
 	}
@@ -35,9 +37,9 @@ func (a *App) enforcerState(ctx context.Context, cfg *config.Config) (enforcer.S
 	for _, c := range cfg.Enforcer.Certificates {
 		state.Certificates = append(state.Certificates, c.Pair)
 	}
-	for _, c := range cfg.Applications {
-		app := application(c)
-		if app.AUD, err = a.store.Audience(ctx, app.ID); err != nil {
+	for _, a := range cfg.Applications {
+		app := application(a)
+		if app.AUD, err = s.Audience(ctx, app.ID); err != nil {
 			return enforcer.State{}, err
 		}
 		state.Applications = append(state.Applications, app)

@@ -89,7 +89,7 @@ func (a *App) takeIn(ctx context.Context, w *watcher) error {
 		a.scanner.Kick()
 	}
 	a.notifier.Kick()
-	return nil
+	return a.rotateKeys(ctx)
 }
 
 // owesTrust reports whether a reload that was taken back left something to do.

@@ -17,12 +17,6 @@ import (
 	"github.com/certvigil/certvigil/internal/alert"
 )
 
-// Counts is what the store holds at the moment of a scrape.
-type Counts struct {
-	Deliveries map[alert.DeliveryState]int
-	Items      map[alert.Kind]map[alert.Watch]int
-}
-
 // Options are what the registry needs.
 type Options struct {
 	Version string
@@ -44,7 +38,10 @@ type Metrics struct {
 	handshakes *prometheus.CounterVec
 	cutOff     *prometheus.CounterVec
 	generation prometheus.Gauge
+	applied    prometheus.Gauge
 	reloaded   prometheus.Gauge
+	listener   listener
+	crlFailed  *prometheus.CounterVec
 }
 
 // New returns a registry of its own, with the Go runtime's and the process's
@@ -63,6 +60,9 @@ func New(o Options) *Metrics {
 	m.handshakes = m.counters("handshakes_total", "TLS handshakes on the enforcement listener.", "result")
 	m.cutOff = m.counters("requests_cut_off_total", "Requests in flight that lost their admission.", "application", "reason")
 	m.generation = m.gauge("trust_generation", "The generation of trust that is in force.")
+	m.applied = m.gauge("trust_apply_success", "1 while all that the store says of trust is in force, 0 while the last good state is.")
+	m.crlFailed = m.counters("crl_refresh_failures_total", "Looks at the source of a revocation list that failed.", "issuer", "key")
+	m.registerListener()
 	m.reloaded = m.gauge("config_reload_success", "1 when the last reading of the configuration was applied.")
 	m.reloaded.Set(1)
 	m.gauges("build_info", "The version that runs.", "version", "go").WithLabelValues(o.Version, runtime.Version()).Set(1)
@@ -137,6 +137,9 @@ func (m *Metrics) CutOff(application, reason string) {
 
 // TrustGeneration records what is in force.
 func (m *Metrics) TrustGeneration(generation int64) { m.generation.Set(float64(generation)) }
+
+// TrustApplied records whether all that the store says is in force.
+func (m *Metrics) TrustApplied(ok bool) { m.applied.Set(boolean(ok)) }
 
 // Reloaded records what came of reading the configuration again.
 func (m *Metrics) Reloaded(ok bool) { m.reloaded.Set(boolean(ok)) }

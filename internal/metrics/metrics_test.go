@@ -24,6 +24,11 @@ func counts(context.Context) (metrics.Counts, error) {
 	return metrics.Counts{
 		Deliveries: map[alert.DeliveryState]int{alert.StateSent: 3, alert.StateDead: 1},
 		Items:      map[alert.Kind]map[alert.Watch]int{alert.KindCA: {alert.Active: 2}},
+		Left:       map[alert.Kind][]int{alert.KindCA: {1, 0, 0, 0, 0, 0, 2}},
+		CRLs: []metrics.CRL{
+			{Issuer: "CN=Root", Key: "0123456789abcdef", ThisUpdate: time.Unix(1767225600, 0), NextUpdate: time.Unix(1767830400, 0), Entries: 3, Failing: true},
+			{Issuer: "CN=Root", Key: "123456789abcdef0"}, // a CA of the same name must not spoil the scrape
+		},
 	}, nil
 }
 
@@ -50,6 +55,15 @@ func TestNames(t *testing.T) {
 	m.Handshake(false, errors.New("bad"))
 	m.CutOff("orders", "revoked")
 	m.TrustGeneration(7)
+	m.TrustApplied(true)
+	m.Verified(0, true)
+	m.Verified(time.Millisecond, false)
+	m.Origin("orders", 20*time.Millisecond)
+	m.Connections(2)
+	m.Connections(-1)
+	m.AccessLogDropped(4)
+	m.AccessLogFailing(true)
+	m.CRLRefreshFailed("CN=Root", "0123456789abcdef")
 	m.Reloaded(false)
 	goVersion := regexp.MustCompile(`go="[^"]*"`)
 	var lines []string

@@ -5,30 +5,70 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/certvigil/certvigil/internal/alert"
 )
 
 // collectTimeout bounds what a scrape may ask of the store.
 const collectTimeout = 10 * time.Second
+
+// Counts is what the store holds at the moment of a scrape.
+type Counts struct {
+	Deliveries map[alert.DeliveryState]int
+	Items      map[alert.Kind]map[alert.Watch]int
+	Left       map[alert.Kind][]int // how many items end, by the ranges of Edges
+	CRLs       []CRL
+}
+
+// A CRL is a revocation list in force.
+type CRL struct {
+	Issuer, Key            string
+	ThisUpdate, NextUpdate time.Time
+	Entries                int
+	Failing                bool // it cannot be refreshed
+}
+
+// Edges are the ends of the ranges of Counts.Left, as time left. The first
+// range holds what has ended, the last one what ends later than all of them.
+var Edges = []time.Duration{0, alert.Day, 7 * alert.Day, 14 * alert.Day, 30 * alert.Day, 90 * alert.Day}
+
+// ranges names the ranges.
+var ranges = []string{"expired", "1d", "7d", "14d", "30d", "90d", "more"}
 
 // A storeCollector counts at every scrape what the store holds.
 type storeCollector struct {
 	collect    func(context.Context) (Counts, error)
 	deliveries *prometheus.Desc
 	items      *prometheus.Desc
+	left       *prometheus.Desc
+	crls       crlDescs
 }
 
+type crlDescs struct{ thisUpdate, nextUpdate, entries, failing *prometheus.Desc }
+
 func newStoreCollector(collect func(context.Context) (Counts, error)) *storeCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
+	}
 	return &storeCollector{
 		collect:    collect,
-		deliveries: prometheus.NewDesc(namespace+"_deliveries", "Deliveries in the store, by state.", []string{"state"}, nil),
-		items:      prometheus.NewDesc(namespace+"_items", "Items in the store, by kind and watch.", []string{"kind", "watch"}, nil),
+		deliveries: desc("deliveries", "Deliveries in the store, by state.", "state"),
+		items:      desc("items", "Items in the store, by kind and watch.", "kind", "watch"),
+		left:       desc("items_left", "Items that are watched, by the time until they end: at most so many days, and more than the range before.", "kind", "left"),
+		crls: crlDescs{
+			thisUpdate: desc("crl_this_update_timestamp_seconds", "When a revocation list was issued.", "issuer", "key"),
+			nextUpdate: desc("crl_next_update_timestamp_seconds", "When a revocation list ends.", "issuer", "key"),
+			entries:    desc("crl_entries", "How many certificates a revocation list revokes.", "issuer", "key"),
+			failing:    desc("crl_refresh_failing", "1 while a revocation list cannot be refreshed from its source.", "issuer", "key"),
+		},
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- c.deliveries
-	ch <- c.items
+	for _, d := range []*prometheus.Desc{c.deliveries, c.items, c.left, c.crls.thisUpdate, c.crls.nextUpdate, c.crls.entries, c.crls.failing} {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector. When the store does not answer,
@@ -42,11 +82,31 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	for state, n := range counts.Deliveries {
-		ch <- prometheus.MustNewConstMetric(c.deliveries, prometheus.GaugeValue, float64(n), string(state))
+		ch <- gauge(c.deliveries, float64(n), string(state))
 	}
 	for kind, watches := range counts.Items {
 		for watch, n := range watches {
-			ch <- prometheus.MustNewConstMetric(c.items, prometheus.GaugeValue, float64(n), string(kind), string(watch))
+			ch <- gauge(c.items, float64(n), string(kind), string(watch))
 		}
 	}
+	for kind, numbers := range counts.Left {
+		for i, n := range numbers {
+			ch <- gauge(c.left, float64(n), string(kind), ranges[i])
+		}
+	}
+	for _, l := range counts.CRLs {
+		c.crls.send(ch, l)
+	}
+}
+
+func (d *crlDescs) send(ch chan<- prometheus.Metric, l CRL) {
+	key := shortKey(l.Key)
+	ch <- gauge(d.thisUpdate, float64(l.ThisUpdate.Unix()), l.Issuer, key)
+	ch <- gauge(d.nextUpdate, float64(l.NextUpdate.Unix()), l.Issuer, key)
+	ch <- gauge(d.entries, float64(l.Entries), l.Issuer, key)
+	ch <- gauge(d.failing, boolean(l.Failing), l.Issuer, key)
+}
+
+func gauge(desc *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 }

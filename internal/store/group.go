@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
 )
@@ -33,4 +35,37 @@ func scanGroup(row scanner) (g Group, err error) {
 		return g, err
 	}
 	return g, json.Unmarshal([]byte(labels), &g.Labels)
+}
+
+// CountEnding counts, for each kind, the items that are active and end at one
+// of the edges or before, and after the edge before it. The edges rise. It
+// reads what ends by the last edge, not what ends later.
+func (s *Store) CountEnding(ctx context.Context, edges []time.Time) (map[alert.Kind][]int, error) {
+	if len(edges) == 0 {
+		return nil, nil
+	}
+	choose, args := "CASE", []any{}
+	for i, edge := range edges {
+		choose += fmt.Sprintf(" WHEN not_after <= ? THEN %d", i)
+		args = append(args, edge.UnixMilli())
+	}
+	counts := map[alert.Kind][]int{}
+	err := s.read(ctx, "counting what ends", func(t *tx) error {
+		_, err := collect(ctx, t, func(row scanner) (_ struct{}, err error) {
+			var (
+				kind  alert.Kind
+				at, n int
+			)
+			if err = row.Scan(&kind, &at, &n); err == nil {
+				if counts[kind] == nil {
+					counts[kind] = make([]int, len(edges))
+				}
+				counts[kind][at] = n
+			}
+			return
+		}, `SELECT kind, `+choose+` END AS range, COUNT(*) FROM items
+			WHERE not_after <= ? AND watch = 'active' AND trust <> 'removed' GROUP BY kind, range`, append(args, edges[len(edges)-1].UnixMilli())...)
+		return err
+	})
+	return counts, err
 }

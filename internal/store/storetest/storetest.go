@@ -36,6 +36,7 @@ type Storer interface {
 	RetryDelivery(ctx context.Context, ref string, now time.Time, actor inventory.Actor) error
 	Waiting(ctx context.Context) (map[string]int, error)
 	DeliveryCounts(ctx context.Context) (map[alert.DeliveryState]int, error)
+	CountEnding(ctx context.Context, edges []time.Time) (map[alert.Kind][]int, error)
 	Recover(ctx context.Context) error
 	CreateToken(ctx context.Context, token inventory.Token, actor inventory.Actor) error
 	Tokens(ctx context.Context) ([]inventory.Token, error)
@@ -65,7 +66,7 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // sound at its end.
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
-		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, crlTests, trustTests,
+		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, crlTests, trustTests, endingTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

@@ -1,0 +1,37 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/certtest"
+	"github.com/certvigil/certvigil/internal/inventory"
+)
+
+// endingTests are about how much ends when.
+var endingTests = map[string]func(*world){
+	"ending: what is watched is counted by ranges, each edge in the one before it": func(w *world) {
+		end := func(kind alert.Kind, left time.Duration) alert.Item {
+			c := certtest.SelfSigned(certtest.Client(), certtest.Validity(w.now.Add(-alert.Day), w.now.Add(left)))
+			item, _, err := w.AddItem(w.ctx(), inventory.NewItem{Kind: kind, Certificate: c.Certificate, Source: upload("x.pem"), Actor: actor})
+			w.ok(err)
+			return item
+		}
+		for _, left := range []time.Duration{-time.Hour, 0, time.Second, alert.Day, alert.Day + time.Second, 90 * alert.Day} {
+			end(alert.KindClient, left)
+		}
+		end(alert.KindServer, alert.Day)
+		w.ok(w.SetWatch(w.ctx(), end(alert.KindServer, alert.Day).ID, alert.Ignored, actor))
+		w.ok(w.SetTrust(w.ctx(), end(alert.KindServer, alert.Day).ID, alert.Removed, actor))
+		got, err := w.CountEnding(w.ctx(), []time.Time{w.now, w.now.Add(alert.Day), w.now.Add(7 * alert.Day)})
+		w.ok(err)
+		if diff := cmp.Diff(map[alert.Kind][]int{alert.KindClient: {2, 2, 1}, alert.KindServer: {0, 1, 0}}, got); diff != "" {
+			w.Error(diff)
+		}
+		if got, err := w.CountEnding(w.ctx(), nil); err != nil || len(got) != 0 {
+			w.Errorf("without edges: %v, %v", got, err)
+		}
+	},
+}
