@@ -8,21 +8,28 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A client is one connection and what is remembered with it. The fields of the
 // first group are set during the handshake and read-only afterwards.
 type client struct {
 	net.Conn
-	name string // the SNI, or the default host name, normalised
-	slot bool   // holds one of the handshake slots
+	enforcer *Enforcer
+	id       string     // in the log
+	since    time.Time  // when it was accepted
+	addr     netip.Addr // of the peer, which may be a trusted proxy
+	name     string     // the SNI, or the default host name, normalised
+	nobody   bool       // that name has no application
+	release  func()     // gives back the handshake slot; nil: it has none
 
-	addr    netip.Addr          // of the peer, which may be a trusted proxy
 	chain   []*x509.Certificate // as sent, or as sealed into the resumed session
 	chainID [sha256.Size]byte   // identifies chain
 	leafID  [sha256.Size]byte   // SHA-256 of the leaf's DER
@@ -32,15 +39,81 @@ type client struct {
 
 	forwarded atomic.Bool // its certificate has gone to an origin
 	der       func() string
+
+	reading, writing waiting
+	owesBody         atomic.Bool // HTTP/1.1: the request's body is not complete
+	served           atomic.Bool // the request that net/http has begun to read has reached us
+	hijacked         atomic.Bool // a WebSocket
+	phase            atomic.Int32
 }
+
+// The phases of a connection, in their order.
+const (
+	handshaking int32 = iota
+	handshaken
+	hungUp
+)
+
+// connections numbers them, for the log.
+var connections atomic.Uint64
+
+func newClient(e *Enforcer, conn net.Conn) *client {
+	c := &client{Conn: conn, enforcer: e, since: e.now(), id: strconv.FormatUint(connections.Add(1), 36)}
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		c.addr = tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return c
+}
+
+// Read implements net.Conn.
+func (c *client) Read(p []byte) (int, error) {
+	c.reading.begin()
+	defer c.reading.end()
+	return c.Conn.Read(p)
+}
+
+// Write implements net.Conn.
+func (c *client) Write(p []byte) (int, error) {
+	c.writing.begin()
+	defer c.writing.end()
+	return c.Conn.Write(p)
+}
+
+// Close implements net.Conn.
+func (c *client) Close() error {
+	switch c.phase.Swap(hungUp) {
+	case handshaken:
+		c.enforcer.countConnection(-1)
+		fallthrough
+	case handshaking:
+		c.enforcer.clients.remove(c)
+	}
+	return c.Conn.Close()
+}
+
+// opened notes that the handshake is complete, unless the connection was
+// closed meanwhile.
+func (c *client) opened() bool {
+	if !c.phase.CompareAndSwap(handshaking, handshaken) {
+		return false
+	}
+	c.enforcer.countConnection(+1)
+	return true
+}
+
+func (e *Enforcer) countConnection(delta int) {
+	if e.metrics.Connections != nil {
+		e.metrics.Connections(delta)
+	}
+}
+
+// outlived reports whether the connection is older than limit.
+func (c *client) outlived(now time.Time, limit time.Duration) bool { return now.Sub(c.since) >= limit }
 
 // identify takes over the outcome of the handshake. Chains that crypto/tls may
 // have verified are never looked at: on resumption they can stem from another
 // host's authorities.
 func (c *client) identify(cs *tls.ConnectionState) {
-	if ap, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
-		c.addr = ap.Addr().Unmap().WithZone("")
-	}
 	c.present(cs.PeerCertificates)
 }
 
@@ -70,12 +143,109 @@ func (c *client) fingerprint() string {
 	return hex.EncodeToString(c.leafID[:])
 }
 
+// follow is http.Server's ConnState hook. In HTTP/2 it tells of the connection
+// alone, in HTTP/1.1 of each request.
+func (e *Enforcer) follow(conn net.Conn, state http.ConnState) {
+	c := clientBelow(conn)
+	if c == nil {
+		return
+	}
+	switch state {
+	case http.StateActive:
+		c.served.Store(false)
+	case http.StateIdle:
+		c.served.Store(true)
+		c.owesBody.Store(false)
+	case http.StateHijacked:
+		c.hijacked.Store(true)
+	case http.StateClosed:
+		if !c.served.Load() {
+			e.headRefused(c)
+		}
+	case http.StateNew:
+		c.served.Store(true) // nothing has been asked yet
+	}
+}
+
+// headRefused logs a request that never became one: net/http has answered it
+// with a 4xx of its own, or hung up, and says nothing of it.
+func (e *Enforcer) headRefused(c *client) {
+	if now, suppressed := e.throttle.allow("head", e.now()); now {
+		e.logClient(c, slog.LevelInfo, "request head refused: malformed, too large or too slow", suppressed)
+	}
+}
+
+// http2Error logs what net/http found wrong with an HTTP/2 connection or
+// stream; it names the kind, from a fixed set, and nothing else.
+func (e *Enforcer) http2Error(kind string) {
+	if now, suppressed := e.throttle.allow("http2_"+kind, e.now()); now {
+		e.log.Info("HTTP/2 error", "kind", kind, "suppressed", suppressed)
+	}
+}
+
+func clientBelow(conn net.Conn) *client {
+	if secure, ok := conn.(*tls.Conn); ok {
+		c, _ := secure.NetConn().(*client)
+		return c
+	}
+	return nil
+}
+
+// clients is the set of open connections.
+type clients struct {
+	mu   sync.Mutex
+	set  map[*client]struct{}
+	shut bool
+}
+
+// add reports false when there is nobody left to serve.
+func (cs *clients) add(c *client) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.shut {
+		return false
+	}
+	if cs.set == nil {
+		cs.set = map[*client]struct{}{}
+	}
+	cs.set[c] = struct{}{}
+	return true
+}
+
+func (cs *clients) remove(c *client) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	delete(cs.set, c)
+}
+
+func (cs *clients) list() []*client {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	list := make([]*client, 0, len(cs.set))
+	for c := range cs.set {
+		list = append(list, c)
+	}
+	return list
+}
+
+// shutdown refuses new ones and hangs up on those amid the handshake.
+func (cs *clients) shutdown() {
+	cs.mu.Lock()
+	cs.shut = true
+	cs.mu.Unlock()
+	for _, c := range cs.list() {
+		if c.phase.Load() == handshaking {
+			_ = c.Close()
+		}
+	}
+}
+
 type clientKey struct{}
 
 // withClient makes the client known to the requests of its connection.
 func withClient(ctx context.Context, conn net.Conn) context.Context {
-	if secure, ok := conn.(*tls.Conn); ok {
-		return context.WithValue(ctx, clientKey{}, secure.NetConn())
+	if c := clientBelow(conn); c != nil {
+		return context.WithValue(ctx, clientKey{}, c)
 	}
 	return ctx
 }

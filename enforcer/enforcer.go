@@ -52,12 +52,9 @@ type Metrics struct {
 }
 
 const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
-	maxStreams        = 250
-	sweepInterval     = 250 * time.Millisecond
-	maxAcceptBackoff  = time.Second
+	maxStreams       = 250
+	sweepInterval    = 250 * time.Millisecond
+	maxAcceptBackoff = time.Second
 )
 
 // An Enforcer is the listener. All methods may be called concurrently.
@@ -71,11 +68,13 @@ type Enforcer struct {
 	applying sync.Mutex // serialises Apply
 	current  atomic.Pointer[snapshot]
 	flights  flights
+	clients  clients
+	limits   Options // of which the limits count
+	throttle throttle
 
-	outer      *tls.Config // asks for the configuration of each client
-	sealer     *tls.Config // owns the ticket keys; outlives every state
-	handshakes chan struct{}
-	timeout    time.Duration // of a handshake
+	outer  *tls.Config // asks for the configuration of each client
+	sealer *tls.Config // owns the ticket keys; outlives every state
+	slots  *slots
 
 	server  *http.Server
 	origins *origin.Pool
@@ -83,24 +82,24 @@ type Enforcer struct {
 
 	life     context.Context // ends with Shutdown
 	end      context.CancelFunc
+	watching sync.Once
 	closing  sync.Mutex
 	listener []net.Listener
 }
 
 // New returns an enforcer that refuses everything until [Enforcer.Apply].
 func New(opts Options) (*Enforcer, error) {
-	if opts.MaxHandshakes < 0 || opts.HandshakeTimeout < 0 || opts.OriginTimeout < 0 {
-		return nil, fault.New(fault.Invalid, "enforcer_options", "a limit of the listener is negative")
+	if err := setDefaults(&opts); err != nil {
+		return nil, err
 	}
-	setDefaults(&opts)
 	e := &Enforcer{
-		now:        opts.Now,
-		log:        opts.Logger,
-		metrics:    opts.Metrics,
-		accessLog:  opts.AccessLog,
-		handshakes: make(chan struct{}, opts.MaxHandshakes),
-		timeout:    opts.HandshakeTimeout,
-		ready:      newHandoff(),
+		now:       opts.Now,
+		log:       opts.Logger,
+		metrics:   opts.Metrics,
+		accessLog: opts.AccessLog,
+		limits:    opts,
+		slots:     newSlots(opts.MaxHandshakes),
+		ready:     newHandoff(),
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.sealer = &tls.Config{MinVersion: tls.VersionTLS12, Time: opts.Now}
@@ -117,34 +116,52 @@ func New(opts Options) (*Enforcer, error) {
 	return e, nil
 }
 
-func setDefaults(opts *Options) {
+func setDefaults(opts *Options) error {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	if opts.HandshakeTimeout == 0 {
-		opts.HandshakeTimeout = 10 * time.Second
+	for name, err := range map[string]error{
+		"HandshakeTimeout":   orDefault(&opts.HandshakeTimeout, 10*time.Second),
+		"OriginTimeout":      orDefault(&opts.OriginTimeout, 100*time.Second),
+		"HeaderTimeout":      orDefault(&opts.HeaderTimeout, 10*time.Second),
+		"BodyTimeout":        orDefault(&opts.BodyTimeout, 2*time.Minute),
+		"IdleTimeout":        orDefault(&opts.IdleTimeout, 2*time.Minute),
+		"ConnectionLifetime": orDefault(&opts.ConnectionLifetime, 24*time.Hour),
+		"MaxHandshakes":      orDefault(&opts.MaxHandshakes, 512),
+		"MaxHeaderBytes":     orDefault(&opts.MaxHeaderBytes, 64<<10),
+		"MaxChainBytes":      orDefault(&opts.MaxChainBytes, 64<<10),
+	} {
+		if err != nil {
+			return fault.New(fault.Invalid, "enforcer_options", "%s of the listener: %w", name, err)
+		}
 	}
-	if opts.OriginTimeout == 0 {
-		opts.OriginTimeout = 100 * time.Second
+	return nil
+}
+
+func orDefault[T time.Duration | int](limit *T, otherwise T) error {
+	if *limit < 0 {
+		return errors.New("is negative")
 	}
-	if opts.MaxHandshakes == 0 {
-		opts.MaxHandshakes = 512
+	if *limit == 0 {
+		*limit = otherwise
 	}
+	return nil
 }
 
 func (e *Enforcer) newServer() *http.Server {
 	return &http.Server{
 		Handler:           e,
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ReadHeaderTimeout: e.limits.HeaderTimeout,
+		IdleTimeout:       e.limits.IdleTimeout,
+		MaxHeaderBytes:    e.limits.MaxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, CountError: e.http2Error},
 		// OPTIONS * would otherwise be answered without a verdict.
 		DisableGeneralOptionsHandler: true,
 		ConnContext:                  withClient,
+		ConnState:                    e.follow,
 		ErrorLog:                     slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
 	}
 }
@@ -174,7 +191,10 @@ func (e *Enforcer) Serve(l net.Listener) error {
 		return l.Close()
 	}
 	go e.accept(l)
-	go e.sweepLoop()
+	e.watching.Do(func() {
+		go e.sweepLoop()
+		go e.watchLoop()
+	})
 	err := e.server.Serve(e.ready)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
@@ -203,6 +223,7 @@ func (e *Enforcer) Shutdown(ctx context.Context) error {
 		_ = l.Close() // the accept loop ends by it; there is nothing to save
 	}
 	e.closing.Unlock()
+	e.clients.shutdown()
 
 	err := e.server.Shutdown(ctx)
 	e.flights.cutAll(errShutdown)
@@ -236,34 +257,5 @@ func (e *Enforcer) accept(l net.Listener) {
 		case <-e.life.Done():
 			return
 		}
-	}
-}
-
-// handshake fails closed: a connection reaches the server only when its
-// handshake is complete, within the time limit.
-func (e *Enforcer) handshake(conn net.Conn) {
-	ctx, cancel := context.WithTimeout(e.life, e.timeout)
-	defer cancel()
-	client := &client{Conn: conn}
-	secure := tls.Server(client, e.outer)
-	err := secure.HandshakeContext(ctx)
-	if client.slot {
-		<-e.handshakes
-	}
-	if err != nil {
-		e.log.Debug("handshake failed", "remote", conn.RemoteAddr().String(), "error", err)
-		e.countHandshake(false, err)
-		_ = conn.Close()
-		return
-	}
-	cs := secure.ConnectionState()
-	client.identify(&cs)
-	e.countHandshake(cs.DidResume, nil)
-	e.ready.pass(secure)
-}
-
-func (e *Enforcer) countHandshake(resumed bool, err error) {
-	if e.metrics.Handshake != nil {
-		e.metrics.Handshake(resumed, err)
 	}
 }

@@ -95,7 +95,7 @@ func (e *Enforcer) Explain(q Question) (Explanation, error) {
 		x.Outcome, x.Reason = OutcomeHandshake, ReasonNoApplication
 		return x, nil
 	}
-	f := newFlight(c, s, nil, r, nil)
+	f := newFlight(c, s, r, nil)
 	f.addr = q.Addr
 	var trace []step
 	d := s.settle(&f.subject, r, q.At, &trace)

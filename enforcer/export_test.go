@@ -12,6 +12,7 @@ import (
 var (
 	ClientAddr    = clientAddr
 	CanonicalPath = canonicalPath
+	Network       = network
 )
 
 // Strip leaves of a header what an origin gets of it.
@@ -110,7 +111,7 @@ func (j *Judge) Forget() {
 func (e *Enforcer) Flights() int { return len(e.flights.list()) }
 
 // BusyHandshakes returns the number of slots that are taken.
-func (e *Enforcer) BusyHandshakes() int { return len(e.handshakes) }
+func (e *Enforcer) BusyHandshakes() int { return len(e.slots.all) }
 
 // A PathCase is a chain to be verified without a network.
 type PathCase struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"time"
 )
 
 // ServeHTTP judges a request and passes it on, or answers it. It fails closed:
@@ -14,7 +13,8 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := e.current.Load()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	f := newFlight(c, s, w, r, cancel)
+	f := newFlight(c, s, r, cancel)
+	w, r = e.attend(f, w, r.WithContext(ctx))
 	if e.accessLog != nil {
 		f.tally.began = e.now()
 		defer e.record(f, r)
@@ -39,13 +39,13 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.decide(d)
 		f.tally.outcome, f.tally.passed = d, true
-		e.pass(w, r.WithContext(ctx), f, s, &f.tally.outcome)
+		e.pass(w, r, f, s, &f.tally.outcome)
 	}
 }
 
 // newFlight takes of a request what its admission depends on. Client and
 // snapshot may be nil: then the request gets no further than to its refusal.
-func newFlight(c *client, s *snapshot, w http.ResponseWriter, r *http.Request, cancel context.CancelCauseFunc) *flight {
+func newFlight(c *client, s *snapshot, r *http.Request, cancel context.CancelCauseFunc) *flight {
 	target := *r.URL
 	f := &flight{
 		subject: subject{client: c, host: r.Host, target: &target, preflight: isPreflight(r)},
@@ -55,19 +55,8 @@ func newFlight(c *client, s *snapshot, w http.ResponseWriter, r *http.Request, c
 		return f
 	}
 	f.addr = clientAddr(c.addr, s.trusted, r.Header)
-	f.abort = hangUp(c, w, r)
 	f.id = requestIDOf(r.Header[requestIDHeader], isTrusted(c.addr, s.trusted))
 	return f
-}
-
-// hangUp returns what ends a request that does not end by itself: its stream
-// in HTTP/2, its connection in HTTP/1.1, which serves no other meanwhile.
-func hangUp(c *client, w http.ResponseWriter, r *http.Request) func() {
-	if r.ProtoMajor == 1 {
-		return func() { _ = c.Close() }
-	}
-	past := time.Unix(1, 0)
-	return func() { _ = http.NewResponseController(w).SetWriteDeadline(past) }
 }
 
 // originForm reports whether the request asks for a path (RFC 9112 §3.2).

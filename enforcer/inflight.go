@@ -3,6 +3,7 @@ package enforcer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,8 +14,15 @@ type flight struct {
 	cancel context.CancelCauseFunc
 	tally  tally
 
+	last             bool    // on a connection that has reached its lifetime
+	multiplexed      bool    // shares its connection with others (HTTP/2)
+	reading, writing waiting // for the client; of a multiplexed one
+	dropped          atomic.Bool
+	abort            func() // hangs up
+	interrupt        func() // ends a read of the body
+
 	mu       sync.Mutex
-	abort    func()   // hangs up; nil once the request has ended
+	landed   bool     // the request has ended
 	decision decision // the newest
 	id       string   // the request id, once one is needed
 }
@@ -53,13 +61,16 @@ const abortGrace = 500 * time.Millisecond
 // client that does not read: after the grace that client is hung up on.
 func (f *flight) cut(cause error) {
 	f.cancel(cause)
-	time.AfterFunc(abortGrace, func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if f.abort != nil {
-			f.abort()
-		}
-	})
+	time.AfterFunc(abortGrace, func() { f.end(f.abort) })
+}
+
+// end calls how, one of abort and interrupt, unless the request has ended.
+func (f *flight) end(how func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.landed && how != nil {
+		how()
+	}
 }
 
 // land notes that the request has ended: from here on its connection is none
@@ -67,7 +78,14 @@ func (f *flight) cut(cause error) {
 func (f *flight) land() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.abort = nil
+	f.landed = true
+}
+
+// application returns the name of the application that the request is for, or "".
+func (f *flight) application() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.decision.application()
 }
 
 // stale reports whether the decision may no longer hold.

@@ -182,12 +182,14 @@ func drip(w http.ResponseWriter, r *http.Request, chunk string) {
 	}
 }
 
-func newStreamGuard(t *testing.T) *guard {
+func newStreamGuard(t *testing.T) *guard { return newStreamGuardWith(t, enforcer.Options{}) }
+
+func newStreamGuardWith(t *testing.T, limits enforcer.Options) *guard {
 	origin, err := url.Parse(streams(t).URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newGuard(t, func(s *enforcer.State) { s.Applications[0].Origin = origin })
+	return newGuardWith(t, limits, func(s *enforcer.State) { s.Applications[0].Origin = origin })
 }
 
 // open starts a request whose answer goes on; reading it must succeed.

@@ -84,6 +84,7 @@ func (e *Enforcer) forward(w http.ResponseWriter, r *http.Request, x *exchange) 
 		e.tunnel(w, r, x, res)
 		return
 	}
+	x.flight.sayLast(res.Header)
 	out.answer(w, r, res)
 	if err := pipe(w, res, t); err != nil {
 		if context.Cause(r.Context()) == nil {
@@ -194,6 +195,10 @@ func (e *Enforcer) originFailed(w http.ResponseWriter, r *http.Request, x *excha
 	cause := context.Cause(r.Context())
 	if cut, ok := errors.AsType[*cutOff](cause); ok {
 		e.answer(w, r, x.flight, cut.decision.status) // logged by the sweep
+		return
+	}
+	if errors.Is(cause, errStalled) {
+		e.answer(w, r, x.flight, http.StatusRequestTimeout) // logged by the watch
 		return
 	}
 	if errors.Is(cause, context.Canceled) {

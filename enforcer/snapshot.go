@@ -77,7 +77,7 @@ func (e *Enforcer) compile(state State) (*snapshot, error) {
 	s := &snapshot{
 		sites:      names[*site]{},
 		empty:      newAuthorities(0),
-		limits:     limits{certificates: maxChain, bytes: maxChainBytes},
+		limits:     limits{certificates: maxChain, bytes: e.limits.MaxChainBytes},
 		usage:      x509.ExtKeyUsageClientAuth,
 		requireEKU: state.RequireEKU,
 		trusted:    slices.Clone(state.TrustedProxies),

@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"context"
 	"crypto/tls"
 	"slices"
 )
@@ -34,17 +35,20 @@ func (e *Enforcer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, err
 	}
 	at, found := s.sites.find(name)
 	if !ok || !found {
+		c.nobody = true
 		return refuseName, nil
 	}
 	// From here on it costs: no more at once than there are slots.
-	select {
-	case e.handshakes <- struct{}{}:
-		c.slot = true
-	case <-hello.Context().Done():
-		return nil, hello.Context().Err()
+	if c.release = e.slots.take(e.patience, c.addr, isTrusted(c.addr, s.trusted)); c.release == nil {
+		return nil, errBusy
 	}
 	c.name = name
 	return e.sealing(s.config(e, configKey{at, s.authoritiesFor(name)}), at, hello), nil
+}
+
+// patience is for how long a client may wait in its handshake.
+func (e *Enforcer) patience() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(e.life, e.limits.HandshakeTimeout)
 }
 
 // config returns the configuration of a site with a CA set, made on first use.
