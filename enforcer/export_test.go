@@ -3,6 +3,7 @@ package enforcer
 import (
 	"crypto/x509"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"time"
@@ -143,4 +144,11 @@ func (p PathCase) Examine() (valid bool, reason Reason, detail string, until tim
 	}
 	v := s.examine(p.Chain, set, p.At)
 	return v.valid, v.reason, v.detail, v.until
+}
+
+// Health returns the status of a health check.
+func Health(e *Enforcer) int {
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, healthPath, nil))
+	return w.Code
 }
