@@ -39,14 +39,23 @@ var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 
 // A clock is what the enforcer takes for the time.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu   sync.Mutex
+	now  time.Time
+	tick time.Duration // by which it goes on each time it is read
 }
 
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.now = c.now.Add(c.tick)
 	return c.now
+}
+
+// run lets time pass: without it all happens in one instant.
+func (c *clock) run() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tick = time.Microsecond
 }
 
 func (c *clock) advance(d time.Duration) {
