@@ -88,7 +88,7 @@ func (e extension) checkMeaning() error {
 	case string(e.id) == oidDistributionPoint && indirect(e.value):
 		return indirectFault("the list")
 	case string(e.id) == oidDistributionPoint:
-		return fault.New(fault.Unprocessable, "crl_partitioned", "the list has an issuing distribution point: it covers only a part of the certificates of its CA").
+		return fault.New(fault.Unprocessable, "crl_partitioned", "the list has an issuing distribution point: it may cover only a part of what its CA issued").
 			WithHint(wholeListHint)
 	case e.critical:
 		return criticalFault("the list", e.id)

@@ -9,24 +9,34 @@ import (
 // maxSerial is how many octets a serial number may have (RFC 5280 §4.1.2.2).
 const maxSerial = 20
 
-// An index is a set of serial numbers. It is an open-addressing table of a
-// hash and a place in one run of octets, so that a million of entries are two
-// allocations without a pointer in them. The hash is keyed: nobody can make
-// serial numbers that collide, and what decides is the number itself.
+// An index is a set of serial numbers. It is an open-addressing table of places
+// in one run of octets, so that a million of entries are two allocations
+// without a pointer in them. The hash is keyed: nobody can make serial numbers
+// that collide, and what decides is the number itself.
 type index struct {
 	seed   maphash.Seed
 	packed []byte // of each number, its length in one octet, then its magnitude
-	slots  []slot // at most half of them are taken
+	slots  []slot // a third of them are taken at most
 	len    int
 }
 
 // A slot says where a number begins in packed, after its length; 0 is a free
-// slot. Its tag saves most looks at packed.
-type slot struct{ tag, start uint32 }
+// slot. The bits above are a part of the hash, a tag that saves most looks at
+// other numbers.
+type slot uint32
+
+const (
+	startBits = 26
+	maxStart  = 1<<startBits - 1
+)
+
+// Every place is within packed, which is shorter than the list that it is of.
+var _ [maxStart + 1 - MaxSize]struct{}
 
 // newIndex returns an index with room for n numbers of so many octets in all.
 func newIndex(n, octets int) index {
-	return index{seed: maphash.MakeSeed(), packed: make([]byte, 0, n+octets), slots: make([]slot, 2*n)}
+	const slotsPerNumber = 3
+	return index{seed: maphash.MakeSeed(), packed: make([]byte, 0, n+octets), slots: make([]slot, slotsPerNumber*n)}
 }
 
 // add adds a number that there is room for. One that it has changes nothing.
@@ -35,8 +45,8 @@ func (x *index) add(magnitude []byte) {
 	if found {
 		return
 	}
-	x.packed = append(x.packed, byte(len(magnitude)))            //nolint:gosec // at most maxSerial
-	x.slots[free] = slot{tag: tag, start: uint32(len(x.packed))} //nolint:gosec // MaxSize bounds it
+	x.packed = append(x.packed, byte(len(magnitude)))
+	x.slots[free] = tag | slot(len(x.packed))
 	x.packed = append(x.packed, magnitude...)
 	x.len++
 }
@@ -50,18 +60,19 @@ func (x *index) has(magnitude []byte) bool {
 	return found
 }
 
-// find returns the slot of a number or, when it is not found, the free one
-// where it belongs and the tag that it gets. There is always a free one.
-func (x *index) find(magnitude []byte) (at uint64, tag uint32, found bool) {
+// find returns the place of a number's slot or, when it is not found, of the
+// free one where it belongs, and the tag that it gets. There is always a free
+// one.
+func (x *index) find(magnitude []byte) (at uint64, tag slot, found bool) {
 	hash := maphash.Bytes(x.seed, magnitude)
 	at, _ = bits.Mul64(hash, uint64(len(x.slots))) // the high bits choose the slot
-	tag = uint32(hash)                             //nolint:gosec // the low bits are the tag
+	tag = slot(hash) &^ maxStart                   // some of the low ones are the tag
 	for {
 		s := x.slots[at]
-		if s.start == 0 {
+		if s == 0 {
 			return at, tag, false
 		}
-		if s.tag == tag && string(x.at(s.start)) == string(magnitude) {
+		if s&^maxStart == tag && string(x.number(s&maxStart)) == string(magnitude) {
 			return at, tag, true
 		}
 		if at++; at == uint64(len(x.slots)) {
@@ -70,8 +81,8 @@ func (x *index) find(magnitude []byte) (at uint64, tag uint32, found bool) {
 	}
 }
 
-func (x *index) at(start uint32) []byte {
-	return x.packed[start : start+uint32(x.packed[start-1])]
+func (x *index) number(start slot) []byte {
+	return x.packed[start : start+slot(x.packed[start-1])]
 }
 
 // all yields the numbers. They are the index's own.
