@@ -36,7 +36,7 @@ func (r *reader) next() (tag byte, contents []byte, ok bool) {
 	if n >= 0x80 {
 		octets := n & 0x7F
 		header += octets
-		if octets == 0 || octets > 4 || len(in) < header {
+		if octets > 4 || len(in) < header {
 			return 0, nil, false
 		}
 		n = 0

@@ -146,7 +146,7 @@ func TestParse_Refused(t *testing.T) {
 	signed := func(id string, parameters ...[]byte) []byte {
 		return change(func(l *rawList) { l.setAlgorithm(id, parameters...) })
 	}
-	good := sound().der()
+	good := sound().der() // its length is in two octets
 	tests := []struct {
 		name string
 		der  []byte
@@ -158,7 +158,7 @@ func TestParse_Refused(t *testing.T) {
 		{"data after the signature", change(func(l *rawList) { l.signature = append(l.signature, 5, 0) }), malformed},
 		{"data after the extensions", change(func(l *rawList) { l.extensions, l.more = extensions(), tlv(null) }), malformed},
 		{"data in place of extensions", change(func(l *rawList) { l.more = tlv(null) }), malformed},
-		{"a length in too many octets", append([]byte{0x30, 0x83, 0}, good[2:]...), malformed},
+		{"a length in too many octets", append([]byte{0x30, 0x82, 0}, good[2:]...), malformed},
 		{"a short length in the long form", change(func(l *rawList) { l.version = []byte{2, 0x81, 1, 1} }), "crl_version"},
 		{"an indefinite length", append([]byte{0x30, 0x80}, append(bytes.Clone(good[3:]), 0, 0)...), malformed},
 		{"a length beyond numbers", []byte{0x30, 0x88, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0}, malformed},
@@ -261,6 +261,7 @@ func TestParse_Refused(t *testing.T) {
 		{"another critical extension", with(ext(99, true, nil)), "crl_critical_extension"},
 		{"a critical key identifier", with(ext(35, true, tlv(sequence))), "crl_critical_extension"},
 		{"a key identifier that is none", with(ext(35, false, tlv(null))), malformed},
+		{"a key identifier of a tag in several octets", with(ext(35, false, tlv(sequence, []byte{0x9F, 1, 0}))), malformed},
 		{"a key identifier cut off", with(ext(35, false, tlv(sequence, []byte{0x80, 9}))), malformed},
 	}
 	for _, tt := range tests {

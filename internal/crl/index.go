@@ -45,8 +45,8 @@ func (x *index) add(magnitude []byte) {
 	if found {
 		return
 	}
-	x.packed = append(x.packed, byte(len(magnitude)))
-	x.slots[free] = tag | slot(len(x.packed))
+	x.packed = append(x.packed, byte(len(magnitude))) //nolint:gosec // at most maxSerial
+	x.slots[free] = tag | slot(len(x.packed))         //nolint:gosec // at most maxStart, see above
 	x.packed = append(x.packed, magnitude...)
 	x.len++
 }
@@ -66,7 +66,7 @@ func (x *index) has(magnitude []byte) bool {
 func (x *index) find(magnitude []byte) (at uint64, tag slot, found bool) {
 	hash := maphash.Bytes(x.seed, magnitude)
 	at, _ = bits.Mul64(hash, uint64(len(x.slots))) // the high bits choose the slot
-	tag = slot(hash) &^ maxStart                   // some of the low ones are the tag
+	tag = slot(hash) &^ maxStart                   //nolint:gosec // some of the low ones are the tag
 	for {
 		s := x.slots[at]
 		if s == 0 {

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"strings"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/cert"
@@ -80,14 +79,12 @@ func readBody(o outer) (body, error) {
 	if err := b.readDates(&r); err != nil {
 		return body{}, err
 	}
-	if b.entries, ok = r.take(tagSequence); !ok && r.at(tagSequence) {
-		return body{}, malformed("its entries")
-	}
+	b.entries, _ = r.take(tagSequence) // optional; what is cut off is found below
 	if err := b.readExtensions(&r); err != nil {
 		return body{}, err
 	}
 	if len(r) > 0 {
-		return body{}, malformed("there is data after its extensions")
+		return body{}, malformed("there is something else where its entries or extensions should be")
 	}
 	return b, nil
 }
@@ -170,19 +167,12 @@ func readName(raw []byte) (string, error) {
 	}
 	for _, set := range name {
 		for _, attribute := range set {
-			value, ok := attribute.Value.(string)
-			if !ok || strings.ContainsFunc(value, notCharacter) {
+			if _, ok := attribute.Value.(string); !ok {
 				return "", malformed("its issuer")
 			}
 		}
 	}
 	return cert.IssuerDN(&x509.Certificate{RawIssuer: raw}), nil
-}
-
-// notCharacter reports what x509 refuses in a BMPString and encoding/asn1 does
-// not: code points that are none, and what stands for half a surrogate pair.
-func notCharacter(r rune) bool {
-	return r == 0xFFFD || r == 0xFFFE || r == 0xFFFF || r >= 0xFDD0 && r <= 0xFDEF
 }
 
 // readEntries reads the contents of revokedCertificates twice: once to check
