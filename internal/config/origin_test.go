@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,6 +122,24 @@ func TestLoad_Denials(t *testing.T) {
 	a = load(t, reaching("http://127.0.0.1:9000", "custom_non_identity_deny_url = \"https://help.example.com/denied?from=orders\"\n")).Applications[0]
 	if got := a.DenyTarget(); got == nil || got.String() != "https://help.example.com/denied?from=orders" || a.DenyTemplate != nil {
 		t.Errorf("URL %v, page %v", got, a.DenyTemplate)
+	}
+}
+
+func TestLoad_BoundsDenials(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "fits.html"), strings.Repeat("x", 256<<10), 0o644)
+	write(t, filepath.Join(folder, "large.html"), strings.Repeat("x", 256<<10+1), 0o644)
+	for _, tt := range []struct{ more, want string }{
+		{`custom_deny_message = "` + strings.Repeat("é", 1000) + `"`, ""},
+		{`custom_deny_message = "` + strings.Repeat("é", 1001) + `"`, "custom_deny_message: it has 1001 characters"},
+		{`custom_deny_page = "fits.html"`, ""},
+		{`custom_deny_page = "large.html"`, "large.html is larger than 256 KiB"},
+	} {
+		_, err := config.Load(write(t, filepath.Join(folder, "config.toml"), reaching("http://127.0.0.1:9000", tt.more+"\n"), 0o600), environment)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%.40s…: error %v, want %q", tt.more, err, tt.want)
+		}
 	}
 }
 
