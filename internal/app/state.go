@@ -25,24 +25,17 @@ func enforcerState(ctx context.Context, cfg *config.Config, s *store.Store, cach
 	if err != nil {
 		return enforcer.State{}, err
 	}
-	state := enforcer.State{
-		Generation: trust.Generation, Revoked: set(trust.Revoked), RevokedKeys: set(trust.RevokedKeys), RevocationLists: lists,
-		KeepStale: cfg.Enforcer.CRLStale == config.CRLKeep, Grace: cfg.Enforcer.CRLGrace.Duration,
-		DefaultHostname: cfg.Enforcer.DefaultHostname, Issuer: cfg.Enforcer.Issuer, RequireEKU: cfg.Enforcer.RequireEKU,
-		SessionTickets: cfg.Enforcer.SessionTickets, TrustedProxies: cfg.Enforcer.Proxies(), SigningKeys: keys,
-	}
+	state := declared(cfg)
+	state.Generation, state.SigningKeys = trust.Generation, keys
+	state.Revoked, state.RevokedKeys, state.RevocationLists = set(trust.Revoked), set(trust.RevokedKeys), lists
 	for _, b := range trust.Bundles {
 		state.Bundles = append(state.Bundles, bundle(b))
 	}
-	for _, c := range cfg.Enforcer.Certificates {
-		state.Certificates = append(state.Certificates, c.Pair)
-	}
-	for _, a := range cfg.Applications {
-		app := application(a)
+	for i := range state.Applications {
+		app := &state.Applications[i]
 		if app.AUD, err = s.Audience(ctx, app.ID); err != nil {
 			return enforcer.State{}, err
 		}
-		state.Applications = append(state.Applications, app)
 	}
 	return state, nil
 }

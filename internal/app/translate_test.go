@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +236,30 @@ func TestApplication_TranslatesEveryField(t *testing.T) {
 				t.Errorf("%T: %s is left out", part, reflect.TypeOf(part).Field(i).Name)
 			}
 		}
+	}
+}
+
+// TestDeclared holds that what the configuration says of the state is told,
+// each field of it, and that the defaults stay the defaults.
+func TestDeclared(t *testing.T) {
+	t.Parallel()
+	full := declared(&config.Config{
+		Applications: []config.Application{{Name: "a"}},
+		Enforcer: config.Enforcer{
+			CRLStale: config.CRLKeep, CRLGrace: config.Duration{Duration: time.Hour}, DefaultHostname: "a", Issuer: "https://a", RequireEKU: true,
+			SessionTickets: true, TrustedProxies: []string{"10.0.0.0/8"}, Certificates: make([]config.Certificate, 1),
+		},
+	})
+	stored := []string{"Generation", "Bundles", "Revoked", "RevokedKeys", "RevocationLists", "SigningKeys"}
+	for i := range reflect.TypeOf(full).NumField() {
+		name := reflect.TypeOf(full).Field(i).Name
+		if got := !reflect.ValueOf(full).Field(i).IsZero(); got == slices.Contains(stored, name) {
+			t.Errorf("%s is said by the configuration: %t", name, got)
+		}
+	}
+	cfg := config.Default()
+	if got := declared(&cfg); got.KeepStale || got.Grace != 0 || !got.SessionTickets {
+		t.Errorf("by default: %+v", got)
 	}
 }
 
