@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/app"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/store"
@@ -18,27 +19,46 @@ func newCA(e *env) *cobra.Command {
 
 func newCAAdd(e *env) *cobra.Command {
 	var u inventory.Upload
+	var limits caLimits
 	cmd := &cobra.Command{
 		Use:   "add FILE",
 		Short: "Store a CA and associate hostnames",
 		Long: `Store a CA: a PEM file with one to six CA certificates, the intermediates first.
 Clients with a certificate of this CA are known on the associated hostnames from
 then on; a running daemon notices within a second. The same file again under the
-same name adds hostnames only.`,
+same name adds hostnames, and changes the limits when any is given.
+
+A CA may be trusted for less than all that it can sign. With --permit-san every
+alternative name of a client must fit one of the patterns, and it needs one; with
+--permit-cn its common name must. In a pattern, which is the whole name, "*" is
+any run of characters: within one label of a DNS name (dns:, which may be left
+out), one segment of a URI (uri:), one side of a mail address (email:), anything
+in a common name. Addresses are written as ip:192.0.2.0/24. The limits that are
+given take the place of all that are stored.`,
 		Example: `  certvigil ca add --name "Access Testing CA" --hostname orders.example.com ca.pem
+  certvigil ca add --name vendor --hostname orders.example.com --permit-san '*.vendor.example' \
+    --permit-cn 'device-*' --max-leaf-lifetime 90d vendor.pem
   cat intermediate.pem root.pem | certvigil ca add --name partner --hostname '*.example.com' -`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if u.Data, err = e.readInput(args[0]); err != nil {
 				return err
 			}
+			if u.Constraints, err = limits.constraints(); err != nil {
+				return err
+			}
 			u.Reference, u.Actor = args[0], actor()
-			return e.withService(cmd.Context(), func(s *inventory.Service, _ *store.Store) error {
+			return e.withService(cmd.Context(), func(s *inventory.Service, st *store.Store) error {
 				b, created, warnings, err := s.AddCA(cmd.Context(), u)
 				if err != nil {
 					return fmt.Errorf("adding %s: %w", args[0], err)
 				}
+				bundles, err := st.Bundles(cmd.Context())
+				if err != nil {
+					return err
+				}
 				e.warn(warnings)
+				e.warn(app.AmbiguousNames(e.outline().Applications, bundles))
 				return e.print(b, func() { e.addedBundle(b, created) })
 			})
 		},
@@ -46,6 +66,7 @@ same name adds hostnames only.`,
 	cmd.Flags().StringVar(&u.Name, "name", "", "`NAME` of the bundle (default: the certificate's common name)")
 	cmd.Flags().StringArrayVar(&u.Hostnames, "hostname", nil, "`HOST` whose clients it vouches for, exact or *.example.com; repeatable")
 	labelFlag(cmd, &u.Labels)
+	limits.flags(cmd)
 	return e.withJSON(cmd)
 }
 
@@ -67,6 +88,12 @@ func (e *env) addedBundle(b inventory.Bundle, created bool) {
 func (e *env) showBundle(b inventory.Bundle) {
 	e.printf("hostnames    %s\n", orDash(strings.Join(b.Hostnames, ", ")))
 	e.printf("expires      %s\n", e.ends(b.ExpiresOn()))
+	if c := b.Constraints; !c.Empty() {
+		e.printf("permits SAN  %s\npermits CN   %s\n", orAny(c.PermitSAN), orAny(c.PermitCN))
+		if c.MaxLeafLifetime > 0 {
+			e.printf("leaf life    at most %s\n", alert.FormatThreshold(c.MaxLeafLifetime))
+		}
+	}
 	for _, m := range b.Members {
 		e.printf("\n%-12s %s\n", m.Role, m.Item.Subject)
 		e.itemLines(m.Item)
@@ -88,6 +115,7 @@ func newCAList(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				e.warn(app.AmbiguousNames(e.outline().Applications, bundles))
 				return e.print(orEmpty(bundles), func() { e.bundleTable(bundles) })
 			})
 		},
@@ -200,6 +228,13 @@ func (e *env) showRenewal(r inventory.Renewal) {
 	if r.Item.Kind == alert.KindCA {
 		e.printf("the old CA stays trusted until it ends (%s) or its bundle is removed\n", stamp(r.Replaces.NotAfter))
 	}
+}
+
+func orAny(patterns []string) string {
+	if len(patterns) == 0 {
+		return "any"
+	}
+	return strings.Join(patterns, ", ")
 }
 
 func orDash(s string) string {

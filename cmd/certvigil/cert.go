@@ -16,16 +16,24 @@ import (
 )
 
 func newCert(e *env) *cobra.Command {
-	trust := func(t alert.Trust) func(*inventory.Service, *cobra.Command, string) (alert.Item, error) {
-		return func(s *inventory.Service, cmd *cobra.Command, ref string) (alert.Item, error) {
-			return s.SetTrust(cmd.Context(), ref, t, actor())
-		}
+	remove := func(s *inventory.Service, cmd *cobra.Command, ref string) (alert.Item, error) {
+		return s.SetTrust(cmd.Context(), ref, alert.Removed, actor())
 	}
 	return group("cert", "Manage the certificates that are watched", newCertAdd(e), newCertList(e), newCertShow(e), newCertRenew(e), newCertIgnore(e),
-		newCertAct(e, "revoke ITEM", "Deny a certificate, without any revocation list", trust(alert.Revoked)),
-		newCertAct(e, "unrevoke ITEM", "Take a revocation back", trust(alert.Trusted)),
-		newCertAct(e, "remove ITEM", "Watch a client or server certificate no longer", trust(alert.Removed)))
+		newCertRevoke(e, "revoke ITEM", "Deny a certificate, without any revocation list", revokeHelp, true),
+		newCertRevoke(e, "unrevoke ITEM", "Take a revocation back", unrevokeHelp, false),
+		newCertAct(e, "remove ITEM", "Watch a client or server certificate no longer", remove))
 }
+
+const (
+	itemHelp   = "ITEM is a UUID, a fingerprint or a unique prefix of it, a serial, or a PEM file."
+	revokeHelp = `Deny a certificate, without any revocation list. It is refused within a second, on
+open connections too, and no alert speaks of it any longer. With --key, every
+certificate with the same key is denied, also one that is not known here: ITEM
+may then be the PEM file of a certificate that nobody has stored.`
+	unrevokeHelp = `Take a revocation back. With --key, that of a key and of the known certificates
+that have it. What a CA's revocation list names stays denied.`
+)
 
 func newCertAdd(e *env) *cobra.Command {
 	var u inventory.Upload
@@ -221,7 +229,7 @@ func newCertIgnore(e *env) *cobra.Command {
 func newCertAct(e *env, use, shortHelp string, act func(*inventory.Service, *cobra.Command, string) (alert.Item, error)) *cobra.Command {
 	return e.withJSON(&cobra.Command{
 		Use: use, Short: shortHelp, Args: usage(cobra.ExactArgs(1)),
-		Long: shortHelp + ".\nITEM is a UUID, a fingerprint or a unique prefix of it, a serial, or a PEM file.",
+		Long: shortHelp + ".\n" + itemHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := e.reference(args[0])
 			if err != nil {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -83,16 +85,18 @@ func short(id string) string { return id[:min(12, len(id))] }
 const maxInput = cert.MaxSize + 1
 
 // readInput reads a file, or standard input for "-".
-func (e *env) readInput(path string) ([]byte, error) {
+func (e *env) readInput(path string) ([]byte, error) { return e.readUpTo(path, maxInput) }
+
+func (e *env) readUpTo(path string, limit int64) ([]byte, error) {
 	if path == "-" {
-		return io.ReadAll(io.LimitReader(e.stdin, maxInput))
+		return io.ReadAll(io.LimitReader(e.stdin, limit))
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "file", "%w", err).WithHint("name a file that this user may read, or - for standard input")
 	}
 	defer func() { _ = f.Close() }()
-	return io.ReadAll(io.LimitReader(f, maxInput))
+	return io.ReadAll(io.LimitReader(f, limit))
 }
 
 // reference turns the PEM file of a certificate into its fingerprint; anything
@@ -102,13 +106,30 @@ func (e *env) reference(arg string) (string, error) {
 	if err != nil || info.IsDir() {
 		return arg, nil
 	}
-	data, err := e.readInput(arg)
+	c, err := e.readCertificate(arg)
 	if err != nil {
 		return "", err
 	}
+	return cert.Fingerprint(c), nil
+}
+
+// readCertificate returns the first certificate of a PEM file.
+func (e *env) readCertificate(path string) (*x509.Certificate, error) {
+	data, err := e.readInput(path)
+	if err != nil {
+		return nil, err
+	}
 	all, err := cert.ParsePEMCertificates(data)
 	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", arg, err)
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	return cert.Fingerprint(all[0]), nil
+	return all[0], nil
+}
+
+// redacted is a URL without its password; anything else is as it is.
+func redacted(text string) string {
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return text
 }

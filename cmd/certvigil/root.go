@@ -61,7 +61,7 @@ once.`,
 	}
 	root.PersistentFlags().StringVarP(&e.configFlag, "config", "c", "", "configuration `FILE` (default $CERTVIGIL_CONFIG, ./config.toml, /etc/certvigil/config.toml)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUse(cmd, err) })
-	root.AddCommand(newServe(e), newDemo(e), newConfig(e), newCA(e), newCert(e), newScan(e), newAlert(e), newDelivery(e),
+	root.AddCommand(newServe(e), newDemo(e), newConfig(e), newCA(e), newCert(e), newCRL(e), newScan(e), newAlert(e), newDelivery(e),
 		newChannel(e), newPolicy(e), newToken(e), newAudit(e), newDB(e), newVersion(e))
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
@@ -152,6 +152,20 @@ func (e *env) loadConfig() (*config.Config, error) {
 		return nil, err
 	}
 	return config.Load(path, os.LookupEnv)
+}
+
+// outline is what the configuration says of applications and lists, as far as
+// it can be read: a command on the store works without.
+func (e *env) outline() config.Outline {
+	path, err := config.Find(e.configFlag)
+	if err != nil {
+		return config.Outline{}
+	}
+	o, err := config.LoadOutline(path)
+	if err != nil {
+		return config.Outline{}
+	}
+	return o
 }
 
 // actor is who runs the command line, for the audit row.

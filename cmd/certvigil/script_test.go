@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "mkcert": mkcert, "bundle": bundle, "noise": noise, "mask": mask, "capture": capture,
+			"exits": exits, "mkcert": mkcert, "mkcrl": mkcrl, "publish": publish, "bundle": bundle, "noise": noise, "mask": mask, "capture": capture,
 			"receiver": startReceiver, "received": received, "silent": silent,
 		},
 	})
@@ -222,5 +222,8 @@ func masked(text, folder string) string {
 	for _, re := range longest {
 		text = re.ReplaceAllString(text, masks[re])
 	}
-	return text
+	return columns.ReplaceAllString(text, "$1  ")
 }
+
+// columns are what a table puts between its cells.
+var columns = regexp.MustCompile(`(\S) {2,}`)

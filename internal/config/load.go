@@ -2,11 +2,13 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/certvigil/certvigil/internal/fault"
 )
@@ -82,6 +84,34 @@ func LoadStorage(path string) (Storage, error) {
 		return Storage{}, err
 	}
 	return part.Storage, nil
+}
+
+// An Outline is what the commands that only open the store say of what the
+// daemon makes of it.
+type Outline struct {
+	Grace        time.Duration // enforcer.crl_grace; 0 = each list's own
+	Applications []Application // with names, host names and policies
+}
+
+// LoadOutline reads the outline and opens no secret. What is wrong with the
+// file is for [Load] to tell: the error says only that there is no outline.
+func LoadOutline(path string) (Outline, error) {
+	doc, c, err := open(path, os.LookupEnv)
+	if err != nil {
+		return Outline{}, err
+	}
+	cfg := Default()
+	if !c.decode(doc, &cfg, "") {
+		return Outline{}, c.err()
+	}
+	cfg.preset()
+	c.expand(reflect.ValueOf(&cfg).Elem(), "")
+	for i := range cfg.Applications {
+		a, at := &cfg.Applications[i], fmt.Sprintf("application[%d]", i)
+		c.validateHostname(at+".hostname", a)
+		c.validatePolicies(at, a.Policies)
+	}
+	return Outline{Grace: cfg.Enforcer.CRLGrace.Duration, Applications: cfg.Applications}, c.err()
 }
 
 // maxDocument bounds what is read: a configuration is written by people.
