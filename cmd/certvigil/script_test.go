@@ -222,8 +222,15 @@ func masked(text, folder string) string {
 	for _, re := range longest {
 		text = re.ReplaceAllString(text, masks[re])
 	}
+	if !tableHead.MatchString(text) {
+		return text
+	}
 	return columns.ReplaceAllString(text, "$1  ")
 }
 
-// columns are what a table puts between its cells.
-var columns = regexp.MustCompile(`(\S) {2,}`)
+// A table begins with a line of capitals. What stands between its cells depends
+// on how long the longest one was before it was masked.
+var (
+	tableHead = regexp.MustCompile(`(?m)^[A-Z]{2,} {2,}[A-Z]`)
+	columns   = regexp.MustCompile(`(\S) {2,}`)
+)
