@@ -146,7 +146,8 @@ func TestParse_Refused(t *testing.T) {
 	signed := func(id string, parameters ...[]byte) []byte {
 		return change(func(l *rawList) { l.setAlgorithm(id, parameters...) })
 	}
-	good := sound().der() // its length is in two octets
+	good := sound().der()
+	long := change(func(l *rawList) { l.entries = entries(slices.Repeat(entry("\x01"), 20)) })[4:] // the contents, of more than 255 octets
 	tests := []struct {
 		name string
 		der  []byte
@@ -158,7 +159,7 @@ func TestParse_Refused(t *testing.T) {
 		{"data after the signature", change(func(l *rawList) { l.signature = append(l.signature, 5, 0) }), malformed},
 		{"data after the extensions", change(func(l *rawList) { l.extensions, l.more = extensions(), tlv(null) }), malformed},
 		{"data in place of extensions", change(func(l *rawList) { l.more = tlv(null) }), malformed},
-		{"a length in too many octets", append([]byte{0x30, 0x82, 0}, good[2:]...), malformed},
+		{"a length in too many octets", slices.Concat([]byte{0x30, 0x83, 0, byte(len(long) >> 8), byte(len(long))}, long), malformed},
 		{"a short length in the long form", change(func(l *rawList) { l.version = []byte{2, 0x81, 1, 1} }), "crl_version"},
 		{"an indefinite length", append([]byte{0x30, 0x80}, append(bytes.Clone(good[3:]), 0, 0)...), malformed},
 		{"a length beyond numbers", []byte{0x30, 0x88, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0}, malformed},
@@ -255,6 +256,7 @@ func TestParse_Refused(t *testing.T) {
 		{"a delta, not critical", with(ext(27, false, number("\x01"))), "crl_delta"},
 		{"an indirect list", with(ext(28, true, tlv(sequence, tlv(0x84, []byte{0xFF})))), "crl_indirect"},
 		{"an indirect list of one point", with(ext(28, true, tlv(sequence, tlv(0xA0, tlv(0xA0, tlv(0x86, []byte("u")))), tlv(0x84, []byte{0xFF})))), "crl_indirect"},
+		{"a list that says that it is not indirect", with(ext(28, true, tlv(sequence, tlv(0x84, []byte{0})))), "crl_partitioned"},
 		{"a list of CAs alone", with(ext(28, true, tlv(sequence, tlv(0x82, []byte{0xFF})))), "crl_partitioned"},
 		{"a list of one point", with(ext(28, false, tlv(sequence, tlv(0xA0, tlv(0xA0, tlv(0x86, []byte("u"))))))), "crl_partitioned"},
 		{"a distribution point of nothing", with(ext(28, false, nil)), "crl_partitioned"},
