@@ -3,6 +3,7 @@ package enforcer_test
 import (
 	"crypto/tls"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -26,28 +27,47 @@ func TestVerdict_warm(t *testing.T) {
 	}
 }
 
+// BenchmarkVerdict has a request on a connection that is known (warm), the
+// first one of a known client's new connection (cold), and the first one of a
+// client since the state in force (first), by a revocation list too.
 func BenchmarkVerdict(b *testing.B) {
 	g := newGuard(b)
 	now := g.clock.Now()
-	for name, chain := range map[string]*certtest.Certificate{"ecdsa": g.ca.Issue(certtest.Client()), "rsa": g.ca.Issue(certtest.Client(), certtest.RSA(2048))} {
-		j := enforcer.NewJudge(g.Enforcer, orders, chain.Certificate)
-		b.Run("warm/"+name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if j.Judge(now) != 0 {
-					b.Fatal("refused")
-				}
+	serials := make([]*big.Int, 100_000)
+	for i := range serials {
+		serials[i] = big.NewInt(int64(i + 1))
+	}
+	ways := []struct {
+		name  string
+		again func(*enforcer.Judge)
+	}{
+		{"warm", func(*enforcer.Judge) {}}, {"cold", (*enforcer.Judge).Reconnect}, {"first", (*enforcer.Judge).Forget},
+	}
+	keys := []struct {
+		name string
+		leaf *certtest.Certificate
+	}{
+		{"ecdsa", g.ca.Issue(certtest.Client())}, {"rsa", g.ca.Issue(certtest.Client(), certtest.RSA(2048))},
+	}
+	for _, state := range []string{"", "-crl"} {
+		if state != "" {
+			g.state.RevocationLists = []enforcer.RevocationList{newList(b, g.ca, now, serials...)}
+			g.apply()
+		}
+		for _, key := range keys {
+			for _, way := range ways {
+				b.Run(way.name+"/"+key.name+state, func(b *testing.B) {
+					j := enforcer.NewJudge(g.Enforcer, orders, key.leaf.Certificate)
+					b.ReportAllocs()
+					for b.Loop() {
+						way.again(j)
+						if j.Judge(now) != 0 {
+							b.Fatal("refused")
+						}
+					}
+				})
 			}
-		})
-		b.Run("cold/"+name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				j.Forget()
-				if j.Judge(now) != 0 {
-					b.Fatal("refused")
-				}
-			}
-		})
+		}
 	}
 }
 

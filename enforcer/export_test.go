@@ -101,6 +101,9 @@ func (j *Judge) Disclose(now time.Time) int {
 	return len(d.app.disclose(j.sub.client, &d))
 }
 
+// Reconnect drops what the connection remembers.
+func (j *Judge) Reconnect() { j.sub.client.verdict.Store(nil) }
+
 // Forget drops what is remembered of verdicts.
 func (j *Judge) Forget() {
 	j.sub.client.verdict.Store(nil)

@@ -31,7 +31,7 @@ type limboCase struct {
 	CRLs          []string   `json:"crls"`
 }
 
-func readLimbo(t *testing.T, file string) []limboCase {
+func readLimbo(t testing.TB, file string) []limboCase {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -13,9 +13,10 @@ import (
 // examine judges a client's chain by a CA set at one instant (RFC 5280 §6, by
 // crypto/x509 with explicit roots). It fails closed: a verdict is valid only
 // at the very end, with at least one chain that is wholly valid and unrevoked.
-func (s *snapshot) examine(chain []*x509.Certificate, set *authorities, now time.Time) *verdict {
-	v := &verdict{seq: s.seq, set: set.id, until: horizon(now, chain, set.members)}
+func (s *snapshot) examine(chain []*x509.Certificate, set *authorities, now time.Time) (v *verdict) {
+	v = &verdict{seq: s.seq, set: set.id}
 	defer v.refuseOnPanic()
+	v.until = horizon(now, chain, set.members)
 	if v.reason, v.detail = s.limits.precheck(chain); v.reason != "" {
 		return v
 	}

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,17 @@ func TestEmptyBundles(t *testing.T) {
 		if valid, reason, _, _ := c.Examine(); valid || reason != enforcer.ReasonNoAuthority {
 			t.Errorf("%s: valid %v, reason %q", name, valid, reason)
 		}
+	}
+}
+
+// TestPanic: a defect in verification refuses the chain that provokes it.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	p := newPKI()
+	c := p.path(p.direct)
+	c.Chain = append(c.Chain, nil) // which crypto/tls never hands over
+	if valid, reason, detail, _ := c.Examine(); valid || reason != enforcer.ReasonUntrusted || !strings.Contains(detail, "panicked") {
+		t.Errorf("valid %v, reason %q (%s)", valid, reason, detail)
 	}
 }
 
