@@ -129,6 +129,7 @@ func TestAdmission_path(t *testing.T) {
 		{"intermediate with a key usage that allows nothing", orders, through(certtest.KeyUsage(0), rawExtension(true, "\x03\x02\x07\x00", 2, 5, 29, 15)), nil, 403, enforcer.ReasonProfile},
 		{"intermediate with an unknown critical extension", orders, through(rawExtension(true, "\x05\x00", 1, 2, 3)), nil, 403, enforcer.ReasonUntrusted},
 		{"intermediate not yet valid", orders, through(future), nil, 403, enforcer.ReasonNotYetValid},
+		{"intermediate that has just expired", orders, through(certtest.Validity(now.AddDate(0, 0, -9), now.Add(-time.Minute))), nil, 403, enforcer.ReasonExpired},
 		{"path length kept", orders, through(certtest.MaxPathLen(0)), nil, 200, ""},
 		{"path length exceeded", orders, func(g *guard) *tls.Certificate {
 			pair := g.ca.Intermediate(certtest.MaxPathLen(0)).Intermediate().Issue(certtest.Client()).TLSChain()

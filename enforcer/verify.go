@@ -25,7 +25,7 @@ func (s *snapshot) examine(chain []*x509.Certificate, set *authorities, now time
 		return v
 	}
 	leaf := chain[0]
-	if v.reason, v.detail = s.checkLeaf(leaf, now); v.reason != "" {
+	if v.reason = s.checkLeaf(leaf); v.reason != "" {
 		return v
 	}
 	chains, err := leaf.Verify(x509.VerifyOptions{
@@ -124,23 +124,19 @@ func intermediates(sent []*x509.Certificate, set *authorities) *x509.CertPool {
 
 // checkLeaf refuses what crypto/x509 would let through, or would name less
 // clearly.
-func (s *snapshot) checkLeaf(leaf *x509.Certificate, now time.Time) (Reason, string) {
+func (s *snapshot) checkLeaf(leaf *x509.Certificate) Reason {
 	switch {
 	case leaf.IsCA:
-		return ReasonLeafIsCA, ""
+		return ReasonLeafIsCA
 	case len(cert.CommonNames(leaf)) > 1:
 		// x509 keeps the last one only: which of them a policy means is open.
-		return ReasonCommonNames, ""
+		return ReasonCommonNames
 	case !signsHandshakes(leaf):
-		return ReasonKeyUsage, ""
+		return ReasonKeyUsage
 	case !s.usableByClient(leaf):
-		return ReasonUsage, ""
-	case now.Before(leaf.NotBefore):
-		return ReasonNotYetValid, ""
-	case now.After(leaf.NotAfter):
-		return ReasonExpired, ""
+		return ReasonUsage
 	}
-	return "", ""
+	return ""
 }
 
 // signsHandshakes holds a key usage to what it is used for: to sign a handshake
