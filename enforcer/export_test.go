@@ -129,7 +129,7 @@ type PathCase struct {
 
 // Examine returns the verdict, and until when it holds.
 func (p PathCase) Examine() (valid bool, reason Reason, detail string, until time.Time) {
-	s := &snapshot{limits: limits{certificates: maxChain, bytes: maxChainBytes}, usage: x509.ExtKeyUsageClientAuth}
+	s := &snapshot{limits: limits{certificates: maxChain, bytes: 64 << 10}, usage: x509.ExtKeyUsageClientAuth}
 	if p.Usage != 0 {
 		s.usage = p.Usage
 	}

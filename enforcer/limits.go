@@ -12,12 +12,11 @@ import (
 // What a client may present. Beyond it the chain is refused before a signature
 // is looked at, since each of these has been a way to burn the verifier's time.
 const (
-	maxChain      = 6
-	maxChainBytes = 64 << 10
-	maxNames      = 100
-	maxRules      = 100 // name constraints, or policies, of one certificate
-	minRSA        = 2048
-	maxRSA        = 8192
+	maxChain = 6
+	maxNames = 100
+	maxRules = 100 // name constraints, or policies, of one certificate
+	minRSA   = 2048
+	maxRSA   = 8192
 )
 
 // limits are those that can be set.
