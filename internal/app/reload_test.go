@@ -137,6 +137,12 @@ func (h *house) address(listener string) string {
 
 // status asks the application without a certificate, on a connection of its own.
 func (h *house) status() int {
+	answer, _ := h.visit()
+	return answer.StatusCode
+}
+
+// visit asks as a browser would, and returns the answer with its body.
+func (h *house) visit() (*http.Response, string) {
 	h.t.Helper()
 	address := h.address("enforcer")
 	transport := &http.Transport{
@@ -145,12 +151,25 @@ func (h *house) status() int {
 			return new(net.Dialer).DialContext(ctx, network, address)
 		},
 	}
-	answer, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Get("https://" + orders + "/")
+	request, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, "https://"+orders+"/", http.NoBody)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	request.Header.Set("Accept", "text/html")
+	client := &http.Client{
+		Transport: transport, Timeout: 10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	answer, err := client.Do(request)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	return answer.StatusCode
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return answer, string(body)
 }
 
 func TestReload_Applies(t *testing.T) {
