@@ -38,6 +38,7 @@ type client struct {
 	route   atomic.Pointer[route]
 
 	forwarded atomic.Bool // its certificate has gone to an origin
+	hop       atomic.Pointer[hop]
 	der       func() string
 
 	reading, writing waiting

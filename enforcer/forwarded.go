@@ -8,13 +8,25 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
+// A hop is what origins are told of where a connection's requests come from.
+type hop struct{ host, address, element string }
+
+// hopTo returns the hop of a request, remembered with its connection.
+func (c *client) hopTo(host string) *hop {
+	if h := c.hop.Load(); h != nil && h.host == host {
+		return h
+	}
+	h := &hop{host, c.addr.String(), forwardedElement(c.addr, "https", host)}
+	c.hop.Store(h)
+	return h
+}
+
 // setForwarded says where the request came from, in the two ways that origins
 // understand. What the client said of it counts only if the client is a
 // trusted proxy.
 func (o *outgoing) setForwarded(x *exchange, in *http.Request) {
-	c := x.flight.client
-	from, proto, host := c.addr.String(), "https", in.Host
-	forwarded := forwardedElement(c.addr, proto, host)
+	h := x.flight.client.hopTo(in.Host)
+	from, proto, host, forwarded := h.address, "https", in.Host, h.element
 	if x.trustedPeer {
 		forwarded = priorForwarded(in.Header) + forwarded
 		if prior := in.Header["X-Forwarded-For"]; len(prior) > 0 {

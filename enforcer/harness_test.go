@@ -1,6 +1,7 @@
 package enforcer_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -303,4 +304,35 @@ func eventually(t testing.TB, what string, condition func() bool) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// dial connects to orders over HTTP/1.1, to send bytes as they are.
+func (g *guard) dial(pair *tls.Certificate) net.Conn {
+	g.t.Helper()
+	cfg := g.tls(pair)
+	cfg.ServerName = orders
+	conn, err := tls.Dial("tcp", g.addr, cfg)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// exchangeRaw sends a request as it is spelled and reads one answer.
+func exchangeRaw(t testing.TB, conn net.Conn, request string) answer {
+	t.Helper()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res, string(body)}
 }

@@ -36,11 +36,23 @@ var (
 	}
 )
 
+// innocuous are frequent names, in canonical form, that need no closer look.
+var innocuous = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Authorization": true, "Cache-Control": true,
+	"Content-Type": true, "If-Modified-Since": true, "If-None-Match": true, "Origin": true, "Pragma": true, "Priority": true,
+	"Range": true, "Referer": true, "Sec-Ch-Ua": true, "Sec-Ch-Ua-Mobile": true, "Sec-Ch-Ua-Platform": true,
+	"Sec-Fetch-Dest": true, "Sec-Fetch-Mode": true, "Sec-Fetch-Site": true, "Sec-Fetch-User": true,
+	"Upgrade-Insecure-Requests": true, "User-Agent": true,
+}
+
 // reserved reports whether a header name is one that clients must not set, in
 // any spelling: origins in the CGI tradition fold case and every other
 // character than letters and digits ("Cf_Access.Jwt-Assertion"). owned are the
 // application's own names, folded. Nothing longer is reserved.
 func reserved(name string, owned map[string]bool) bool {
+	if len(owned) == 0 && innocuous[name] {
+		return false
+	}
 	var buf [header.MaxName]byte
 	folded := header.AppendFold(buf[:0], name[:min(len(name), len(buf))])
 	for _, prefix := range reservedPrefixes {
@@ -57,7 +69,7 @@ func reserved(name string, owned map[string]bool) bool {
 func stripCookie(lines []string) []string {
 	found := false
 	for _, line := range lines {
-		found = found || strings.Contains(strings.ToLower(line), foldedCookie)
+		found = found || namesOurCookie(line)
 	}
 	if !found {
 		return lines
@@ -77,19 +89,27 @@ func stripCookie(lines []string) []string {
 	return kept
 }
 
-var foldedCookie = strings.ToLower(cookieName)
-
-// namesOurCookie reports whether any cookie parser may find our cookie in the
-// pair: some also separate by commas, white space or quotes.
-func namesOurCookie(pair string) bool {
-	for part := range strings.FieldsFuncSeq(pair, func(r rune) bool { return r <= ' ' || r == ',' || r == '"' }) {
-		name, _, _ := strings.Cut(part, "=")
-		if strings.EqualFold(name, cookieName) {
+// namesOurCookie reports whether any cookie parser may find our cookie in s:
+// some also separate by commas, white space or quotes. It looks for the name's
+// underscore, which is rare.
+func namesOurCookie(s string) bool {
+	const before = len("CF")
+	for from := 0; ; {
+		i := strings.IndexByte(s[from:], '_')
+		if i < 0 {
+			return false
+		}
+		start := from + i - before
+		end := start + len(cookieName)
+		from += i + 1
+		if start >= 0 && end <= len(s) && strings.EqualFold(s[start:end], cookieName) &&
+			(start == 0 || separates(s[start-1])) && (end == len(s) || s[end] == '=' || separates(s[end])) {
 			return true
 		}
 	}
-	return false
 }
+
+func separates(b byte) bool { return b <= ' ' || b == ',' || b == '"' || b == ';' }
 
 // sentCookie returns the value of the client's own CF_Authorization cookie. It
 // admits nobody; it only tells whether the client needs a newer one.

@@ -16,34 +16,39 @@ import (
 type outgoing struct {
 	request origin.Request
 	fields  []origin.Field
-	upload  upload
+	upload  *upload // nil without a body; never used again, since whoever sent it may close it late
+	client  http.ResponseWriter
+	inform  func(status int) // informational
 }
 
-var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
+var outgoings = sync.Pool{New: func() any {
+	o := new(outgoing)
+	o.inform = o.informational
+	return o
+}}
 
 func (o *outgoing) release() {
 	clear(o.fields)
-	o.fields = o.fields[:0]
-	o.request = origin.Request{}
-	o.upload = upload{}
+	*o = outgoing{fields: o.fields[:0], inform: o.inform}
 	outgoings.Put(o)
 }
 
 // prepare turns the client's request into ours.
 func (o *outgoing) prepare(w http.ResponseWriter, in *http.Request, x *exchange) {
+	o.client = w
 	q := &o.request
 	q.Method, q.Host, q.Header = in.Method, in.Host, w.Header()
 	q.Target = target(x.app.base, in)
 	q.Trailers = httpguts.HeaderValuesContainsToken(in.Header["Te"], "trailers")
 	if in.ContentLength != 0 && in.Body != nil && in.Body != http.NoBody {
-		o.upload.body, o.upload.control = in.Body, http.NewResponseController(w)
-		q.Body, q.Length = &o.upload, in.ContentLength
+		o.upload = &upload{body: in.Body, control: http.NewResponseController(w)}
+		q.Body, q.Length = o.upload, in.ContentLength
 		q.ExpectContinue = httpguts.HeaderValuesContainsToken(in.Header["Expect"], "100-continue")
 	} else if asksForWebSocket(in) {
 		q.Upgrade = "websocket"
 	}
 	if in.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no informational answers
-		q.Informational = func(status int) { o.informational(w, status) }
+		q.Informational = o.inform
 	}
 	o.passOn(in.Header, x.app.owned)
 	o.setForwarded(x, in)
@@ -53,14 +58,14 @@ func (o *outgoing) prepare(w http.ResponseWriter, in *http.Request, x *exchange)
 
 // informational passes a 1xx answer on. While the client waits to be asked for
 // the body, the question may be on its way from the goroutine that reads it.
-func (o *outgoing) informational(w http.ResponseWriter, status int) {
+func (o *outgoing) informational(status int) {
 	if o.request.ExpectContinue {
 		if !o.upload.mu.TryLock() {
 			return
 		}
 		defer o.upload.mu.Unlock()
 	}
-	w.WriteHeader(status)
+	o.client.WriteHeader(status)
 }
 
 // asksForWebSocket reports whether the request asks to switch to WebSocket, in
@@ -112,11 +117,11 @@ func (o *outgoing) set(name, value string) {
 
 func (o *outgoing) setIdentity(x *exchange, cookies []string) {
 	cookies = stripCookie(cookies)
-	if x.assertion != "" {
-		o.set(headerAssertion, x.assertion)
+	if x.assertion.value != "" {
+		o.set(headerAssertion, x.assertion.value)
 		// The cookie carries the short-lived token too: nothing that lives
 		// longer leaves for the origin.
-		cookie := cookieName + "=" + x.assertion
+		cookie := x.assertion.pair()
 		if len(cookies) > 0 {
 			cookie = strings.Join(cookies, "; ") + "; " + cookie
 		}

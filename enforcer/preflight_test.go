@@ -1,7 +1,6 @@
 package enforcer_test
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
 	"maps"
@@ -17,22 +16,9 @@ import (
 // rawStatus sends a request as it is spelled and returns the answer's status.
 func (g *guard) rawStatus(pair *tls.Certificate, request string) int {
 	g.t.Helper()
-	cfg := g.tls(pair)
-	cfg.ServerName = orders
-	conn, err := tls.Dial("tcp", g.addr, cfg)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	conn := g.dial(pair)
 	defer conn.Close()
-	if _, err := conn.Write([]byte(request)); err != nil {
-		g.t.Fatal(err)
-	}
-	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	return res.StatusCode
+	return exchangeRaw(g.t, conn, request).StatusCode
 }
 
 func TestPreflight(t *testing.T) {

@@ -22,7 +22,7 @@ type exchange struct {
 	snapshot    *snapshot
 	app         *application
 	trustedPeer bool
-	assertion   string // for the origin; "" sends none
+	assertion   token  // for the origin; the zero value sends none
 	session     token  // for the client's cookie
 	sent        string // the cookie that the client has
 	certificate bool   // forward the client's certificate
@@ -44,8 +44,8 @@ func (e *Enforcer) identify(x *exchange, d *decision) error {
 		x.certificate = c.forwarded.CompareAndSwap(false, true)
 	case ForwardOff:
 	}
-	assertion, session, err := x.snapshot.tokensFor(c, x.app, d.verdict, e.now())
-	x.assertion, x.session = assertion.value, session
+	var err error
+	x.assertion, x.session, err = x.snapshot.tokensFor(c, x.app, d.verdict, e.now())
 	return err
 }
 
@@ -66,8 +66,9 @@ func (e *Enforcer) forward(w http.ResponseWriter, r *http.Request, x *exchange) 
 	defer out.release()
 	t := &x.flight.tally
 	out.prepare(w, r, x)
-	defer func() { t.received += out.upload.count.Load() }()
-
+	if out.upload != nil {
+		defer func() { t.received = out.upload.count.Load() }()
+	}
 	asked := e.now()
 	res, err := e.origins.Do(r.Context(), x.app.origin, &out.request)
 	if err != nil {
@@ -110,7 +111,12 @@ func (o *outgoing) answer(w http.ResponseWriter, r *http.Request, res *origin.Re
 // read to its end by now, it may never be. Over HTTP/1.1 that ends the
 // connection, since nobody knows where the next request begins.
 func (o *outgoing) leaveRest(w http.ResponseWriter, r *http.Request) {
-	if o.request.Body == nil || o.upload.ended.Load() || r.ProtoMajor > 1 {
+	if !r.ProtoAtLeast(1, 1) {
+		// RFC 9112 §6.1: it may have had a Transfer-Encoding, which net/http
+		// ignores and hides.
+		w.Header()["Connection"] = []string{"close"}
+	}
+	if o.upload == nil || o.upload.ended.Load() || r.ProtoMajor > 1 {
 		return
 	}
 	_ = http.NewResponseController(w).EnableFullDuplex() // the body goes on meanwhile

@@ -79,6 +79,9 @@ type token struct {
 	cookie  string // the Set-Cookie line that hands it to the client
 }
 
+// pair returns the token as a cookie that a client would send.
+func (t *token) pair() string { return t.cookie[:len(cookieName)+len("=")+len(t.value)] }
+
 // tokenKey names a client at an application; the key that signs and the
 // generation are the snapshot's.
 type tokenKey struct {
@@ -95,7 +98,11 @@ type tokens struct {
 
 // tokensFor returns the header token and the cookie token of a verified client.
 func (s *snapshot) tokensFor(c *client, app *application, v *verdict, now time.Time) (assertion, session token, err error) {
-	t := s.tokens.getOrPut(tokenKey{c.leafID, app}, new(tokens))
+	key := tokenKey{c.leafID, app}
+	t, ok := s.tokens.get(key)
+	if !ok {
+		t = s.tokens.getOrPut(key, new(tokens))
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !now.Before(t.assertion.renewAt) {

@@ -30,9 +30,11 @@ type conn struct {
 
 	socket syscall.RawConn
 	peek   func(fd uintptr) // sets alive
+	peeked [1]byte
 	alive  bool
 
-	raw net.Conn // below TLS
+	raw   net.Conn // below TLS
+	abort func()   // cut
 }
 
 func newConn(h *host, nc net.Conn) *conn {
@@ -43,9 +45,9 @@ func newConn(h *host, nc net.Conn) *conn {
 	if sc, ok := c.raw.(syscall.Conn); ok {
 		c.socket, _ = sc.SyscallConn()
 	}
+	c.abort = c.cut
 	c.peek = func(fd uintptr) {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		_, _, err := unix.Recvfrom(int(fd), c.peeked[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		c.alive = err == unix.EAGAIN
 	}
 	return c

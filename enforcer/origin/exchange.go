@@ -74,7 +74,7 @@ func timedOut(err error) bool {
 func (c *conn) exchange(ctx context.Context, t *Target, r *Request) (*Response, error) {
 	c.hold()
 	res := &Response{conn: c, host: c.host, request: r, timeout: cmp.Or(t.HeaderTimeout, c.host.pool.header)}
-	res.stop = context.AfterFunc(ctx, c.cut)
+	res.stop = context.AfterFunc(ctx, c.abort)
 	err := res.begin()
 	if err == nil {
 		err = res.readHead()

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -90,19 +91,39 @@ func (h *host) dialSecond(ctx context.Context, t *Target) (net.Conn, error) {
 // roundTrip sends the request over HTTP/2.
 func (h *host) roundTrip(ctx context.Context, t *Target, r *Request) (*Response, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	out := r.second(h.key)
-	res, err := h.transport(t).RoundTrip(out.WithContext(httptrace.WithClientTrace(ctx, r.trace()))) //nolint:bodyclose // by the Response's Close
+	news := make(chan inform, maxInformational)
+	var res *http.Response
+	var err error
+	done := make(chan struct{})
+	out := r.second(h.key).WithContext(httptrace.WithClientTrace(ctx, trace(news)))
+	go func() {
+		defer close(done)
+		res, err = h.transport(t).RoundTrip(out) //nolint:bodyclose // by the Response's Close
+	}()
+	for waiting := true; waiting; {
+		select {
+		case i := <-news:
+			r.tell(i)
+		case <-done:
+			waiting = false
+		}
+	}
+	for len(news) > 0 {
+		r.tell(<-news)
+	}
 	if err != nil {
 		cancel()
 		if r.Body != nil {
 			_ = r.Body.Close()
 		}
-		clear(r.Header)
 		return nil, fault.New(fault.Unavailable, "origin_http2", "HTTP/2 to the origin: %w", err)
 	}
-	for name, values := range res.Header {
-		r.Header[name] = values
-	}
+	return h.answer(r, res, cancel), nil
+}
+
+// answer makes net/http's response ours.
+func (h *host) answer(r *Request, res *http.Response, cancel func()) *Response {
+	maps.Copy(r.Header, res.Header)
 	removeHopByHop(r.Header)
 	answer := &Response{
 		Status: res.StatusCode, Header: r.Header, Length: res.ContentLength,
@@ -113,27 +134,37 @@ func (h *host) roundTrip(ctx context.Context, t *Target, r *Request) (*Response,
 			answer.Announced = append(answer.Announced, name)
 		}
 	}
-	return answer, nil
+	return answer
 }
 
-// trace passes informational answers on.
-func (r *Request) trace() *httptrace.ClientTrace {
-	count := 0
+// An inform is an informational answer.
+type inform struct {
+	status int
+	fields http.Header
+}
+
+// trace sends informational answers on their way. It is called where all
+// requests of the connection wait, so it waits for nobody, and perhaps after
+// the request has been given up.
+func trace(news chan<- inform) *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{Got1xxResponse: func(status int, fields textproto.MIMEHeader) error {
-		if count++; count > maxInformational {
+		select {
+		case news <- inform{status, http.Header(fields).Clone()}:
+			return nil
+		default:
 			return garbled("over %d informational answers", maxInformational)
 		}
-		if r.Informational == nil || status == http.StatusContinue && r.ExpectContinue {
-			return nil
-		}
-		for name, values := range fields {
-			r.Header[name] = values
-		}
-		removeHopByHop(r.Header)
-		r.Informational(status)
-		clear(r.Header)
-		return nil
 	}}
+}
+
+func (r *Request) tell(i inform) {
+	if r.Informational == nil || i.status == http.StatusContinue && r.ExpectContinue {
+		return
+	}
+	maps.Copy(r.Header, i.fields)
+	removeHopByHop(r.Header)
+	r.Informational(i.status)
+	clear(r.Header)
 }
 
 // second returns the request as net/http wants it.

@@ -46,7 +46,7 @@ func (r *Request) check() error {
 	if !token(r.Method) {
 		return malformed("method %q", r.Method)
 	}
-	if !strings.HasPrefix(r.Target, "/") && r.Target != "*" || !visible(r.Target) {
+	if !validTarget(r.Target) {
 		return malformed("target %q", r.Target)
 	}
 	if r.Host == "" || !visible(r.Host) {
@@ -68,11 +68,28 @@ func malformed(format string, args ...any) error {
 	return fault.New(fault.Invalid, "malformed_request", "malformed request: "+format, args...)
 }
 
-// ValidTarget reports whether s can be sent as the target of a request: no space,
-// no control character, no fragment.
-func ValidTarget(s string) bool { return s != "" && visible(s) && strings.IndexByte(s, '#') < 0 }
+// validTarget reports whether s is a target in origin form. Spaces would end
+// it, and a fragment is no part of it: one reader's path is another's beginning.
+func validTarget(s string) bool {
+	return strings.HasPrefix(s, "/") && visible(s) && strings.IndexByte(s, '#') < 0
+}
 
-func token(s string) bool { return s != "" && httpguts.ValidHeaderFieldName(s) }
+// token reports whether s is one (RFC 9110 §5.6.2).
+func token(s string) bool {
+	for i := range len(s) {
+		if !tokenBytes[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+var tokenBytes = func() (table [256]bool) {
+	for b := range table {
+		table[b] = b < 0x80 && httpguts.IsTokenRune(rune(b))
+	}
+	return table
+}()
 
 // visible reports whether s has neither spaces nor control characters.
 func visible(s string) bool {
