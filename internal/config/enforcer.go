@@ -26,7 +26,7 @@ func (c *checker) validateEnforcer(cfg *Config) {
 	for i := range e.Certificates {
 		c.validateCertificate(fmt.Sprintf("enforcer.certificate[%d]", i), &e.Certificates[i])
 	}
-	c.validateRevocation(e)
+	c.validateChoice("enforcer.crl_stale", e.CRLStale, CRLDeny, CRLKeep)
 	c.validateAccessLog(e)
 	c.validateLimits(&e.Limits)
 	if e.KeyRotation.Duration < minKeyRotation && !c.failed("enforcer.key_rotation") {
@@ -76,12 +76,6 @@ func (c *checker) validateCertificate(at string, cert *Certificate) {
 	}
 	cert.Cert, cert.Key = c.abs(cert.Cert), c.abs(cert.Key)
 	cert.Pair, _ = c.keyPair(at+".cert", cert.Cert, at+".key", cert.Key)
-}
-
-// validateRevocation checks what becomes of revocation lists past their
-// nextUpdate.
-func (c *checker) validateRevocation(e *Enforcer) {
-	c.validateChoice("enforcer.crl_stale", e.CRLStale, CRLDeny, CRLKeep)
 }
 
 func (c *checker) validateAccessLog(e *Enforcer) {

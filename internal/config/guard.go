@@ -12,7 +12,7 @@ func (c *checker) remarkGuard(cfg *Config) {
 		c.warn(`enforcer.crl_stale = "keep": who is revoked after the last list that arrived stays admitted, for as long as none arrives`)
 	}
 	for _, a := range cfg.Applications {
-		if origin := a.OriginURL(); origin.Scheme != SchemeHTTPS && !isNear(origin.Hostname()) {
+		if origin := a.OriginURL(); origin.Scheme != schemeHTTPS && !isNear(origin.Hostname()) {
 			c.warn("application %q: identity headers and answers travel unencrypted to %s: use an https origin", a.Name, origin.Host)
 		}
 		c.remarkSerials(a)

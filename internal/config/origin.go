@@ -16,9 +16,9 @@ import (
 
 // The schemes of an origin.
 const (
-	SchemeHTTP  = "http"
-	SchemeHTTPS = "https"
-	SchemeH2C   = "h2c" // HTTP/2 without TLS
+	schemeHTTP  = "http"
+	schemeHTTPS = "https"
+	schemeH2C   = "h2c" // HTTP/2 without TLS
 )
 
 const originHint = `write it as "http://127.0.0.1:9000"; https for TLS, h2c for gRPC without TLS`
@@ -36,7 +36,7 @@ func (c *checker) validateOrigin(at string, a *Application) {
 	c.validateOriginURL(at+".origin", a.Origin)
 	c.validatePositive(at+".connect_timeout", a.ConnectTimeout)
 	c.validatePositive(at+".origin_timeout", a.OriginTimeout)
-	if a.OriginURL().Scheme != SchemeHTTPS {
+	if a.OriginURL().Scheme != schemeHTTPS {
 		c.validateNoOriginTLS(at, a)
 		return
 	}
@@ -49,7 +49,7 @@ func (c *checker) validateOriginURL(key, origin string) {
 		return
 	}
 	u, err := url.Parse(origin)
-	if err != nil || !validURL(origin, SchemeHTTP, SchemeHTTPS, SchemeH2C) {
+	if err != nil || !validURL(origin, schemeHTTP, schemeHTTPS, schemeH2C) {
 		c.fail(key, originHint, "it is no http, https or h2c URL with a host") // it may hold a password
 		return
 	}
