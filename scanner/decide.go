@@ -68,7 +68,7 @@ func NextDue(rules []Rule, c alert.Candidate) time.Time {
 		if !rules[i].Matches(c.Item) {
 			continue
 		}
-		for _, t := range rules[i].Before {
+		for _, t := range rules[i].thresholds(c.Item) {
 			if !rules[i].done(c, t) {
 				next = earliest(next, rules[i].reachedAt(c.Item, t))
 			}
@@ -92,6 +92,16 @@ func (r *Rule) Matches(it alert.Item) bool {
 	return slices.ContainsFunc(r.Targets, func(t Target) bool { return len(t.Recipients) > 0 })
 }
 
+// thresholds returns the rule's thresholds for an item. The end of a revocation
+// list is always one of them: a list that was told to be near its end and is
+// replaced by nobody ends by refusing everyone of its CA.
+func (r *Rule) thresholds(it alert.Item) []time.Duration {
+	if it.Kind != alert.KindCRL || slices.Contains(r.Before, 0) {
+		return r.Before
+	}
+	return append(slices.Clip(r.Before), 0)
+}
+
 func watched(it alert.Item) bool {
 	return it.Watch == alert.Active && it.Trust == alert.Trusted && !it.NotAfter.IsZero()
 }
@@ -100,7 +110,7 @@ func watched(it alert.Item) bool {
 func (d *Decision) apply(r *Rule, c alert.Candidate, now time.Time) {
 	tightest, reached := time.Duration(0), false
 	var fresh []time.Duration
-	for _, t := range r.Before {
+	for _, t := range r.thresholds(c.Item) {
 		at := r.reachedAt(c.Item, t)
 		if now.Before(at) {
 			if !r.done(c, t) {

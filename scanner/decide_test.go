@@ -126,6 +126,38 @@ func TestDecide_AtExpiry(t *testing.T) {
 	}
 }
 
+// Under the default thresholds a revocation list is told of before its end, by
+// scaled thresholds, and once more at its nextUpdate.
+func TestDecide_RevocationListAtItsEnd(t *testing.T) {
+	t.Parallel()
+	list := item("i", func(it *alert.Item) { it.Kind, it.NotBefore = alert.KindCRL, it.NotAfter.Add(-7*day) })
+	rules := []scanner.Rule{rule("default")}
+	c := alert.Candidate{Item: list}
+	for _, mark := range []time.Duration{30 * day, 14 * day} {
+		c.Recorded = append(c.Recorded, alert.Mark{Rule: "default", Threshold: mark})
+		c.Told = []alert.Told{{Channel: "mail", Recipient: "oncall@example.com", Threshold: mark}}
+	}
+	for name, tt := range map[string]struct {
+		now  time.Time
+		want verdict
+	}{
+		"a second before": {end.Add(-time.Second), verdict{Next: end}},
+		"exactly on":      {end, verdict{Told: []string{"default 0d" + toOncall}}},
+		"long after":      {end.Add(day), verdict{Told: []string{"default 0d" + toOncall}}},
+	} {
+		if diff := cmp.Diff(tt.want, gist(scanner.Decide(rules, c, tt.now))); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	if next := scanner.NextDue(rules, c); !next.Equal(end) {
+		t.Errorf("it is due again at %s, want its end", next)
+	}
+	c.Item.Kind = alert.KindClient
+	if d := scanner.Decide(rules, c, end); len(d.Tells) != 0 {
+		t.Error("a certificate is told of at its end though no rule says so")
+	}
+}
+
 func TestDecide_Scaled(t *testing.T) {
 	t.Parallel()
 	lifetime := func(d time.Duration) func(*alert.Item) {

@@ -12,7 +12,7 @@ import (
 type Rule struct {
 	Name    string
 	Kinds   []alert.Kind
-	Before  []time.Duration   // thresholds, any order, none negative; 0 = at expiry
+	Before  []time.Duration   // thresholds, any order, none negative; 0 = at expiry, which is always told of a revocation list
 	Match   map[string]string // labels that an item must all bear
 	Scale   bool              // a threshold t counts as min(t, lifetime × t / 120d)
 	Targets []Target

@@ -23,11 +23,12 @@ const (
 	EventExpiring Event = "expiring"
 	EventRenewed  Event = "renewed"
 	EventRevoked  Event = "revoked"
-	EventFailed   Event = "failed" // a delivery died or a channel fails
+	EventFailed   Event = "failed" // a delivery died, a channel fails or a revocation list cannot be refreshed
 )
 
 // An Alert is one thing to tell. Subject is the UUID of an item for every
-// event but EventFailed, where it is "delivery:ID" or "channel:NAME@RFC3339".
+// event but EventFailed, where it is "delivery:ID", "channel:NAME@RFC3339" or
+// "crl:ID@RFC3339", with the UUID of the list's item.
 type Alert struct {
 	ID        string        `json:"id"`
 	Subject   string        `json:"subject"`

@@ -260,6 +260,7 @@ func (a *App) Start() error {
 	a.goRun("watcher", a.watch)
 	a.goRun("retention", a.retain)
 	a.goRun("key rotation", a.rotate)
+	a.goRun("refreshing of revocation lists", a.newRefresher().run)
 	a.announce(a.run)
 	notifySystemd(daemon.SdNotifyReady)
 	return nil

@@ -40,12 +40,14 @@ func (c *testClock) advance(d time.Duration) {
 }
 
 // admit stores a CA for the application, and returns it with a client.
-func (h *house) admit() (ca, client *certtest.Certificate) {
+func (h *house) admit() (ca, client *certtest.Certificate) { return h.admitAs("root") }
+
+func (h *house) admitAs(name string) (ca, client *certtest.Certificate) {
 	h.t.Helper()
 	now := h.App.o.Now()
-	ca = certtest.NewCA(certtest.Validity(now.Add(-alert.Day), now.AddDate(5, 0, 0)))
+	ca = certtest.NewCA(certtest.CommonName(name), certtest.Validity(now.Add(-alert.Day), now.AddDate(5, 0, 0)))
 	if _, _, _, err := inventory.New(h.store, h.o.Now).AddCA(h.t.Context(), inventory.Upload{
-		Data: ca.PEM(), Name: "root", Hostnames: []string{orders}, Actor: inventory.Actor{Kind: inventory.ActorLocal},
+		Data: ca.PEM(), Name: name, Hostnames: []string{orders}, Actor: inventory.Actor{Kind: inventory.ActorLocal},
 	}); err != nil {
 		h.t.Fatal(err)
 	}

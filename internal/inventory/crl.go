@@ -47,8 +47,9 @@ type NewCRL struct {
 // A CRLRefresh is what came of looking at a list's source when the list did
 // not change: it was the same, or could not be had.
 type CRLRefresh struct {
-	Failure   string    // "" = the stored list is still the current one
-	RefreshAt time.Time // when to look again
+	Failure   string         // "" = the stored list is still the current one
+	RefreshAt time.Time      // when to look again
+	Notices   []alert.Notice // announce the failure; those that are known already are not written again
 }
 
 // A CRLReport tells what a list means here.

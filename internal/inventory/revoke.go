@@ -23,6 +23,7 @@ type CRLUpload struct {
 	LastModified   string     // likewise
 	RefreshAt      *time.Time // when to look at the source again; nil = at once
 	AcceptRollback bool       // lets it be older than the one that is stored
+	IssuerKey      string     // that it must be of, as CRL has it; "" = of any stored CA
 	Actor          Actor
 }
 
@@ -43,6 +44,10 @@ func (s *Service) AddCRL(ctx context.Context, u CRLUpload) (CRLReport, error) {
 	issuer, err := s.issuerOf(ctx, list)
 	if err != nil {
 		return CRLReport{}, err
+	}
+	if u.IssuerKey != "" && u.IssuerKey != cert.KeyHash(issuer) {
+		return CRLReport{}, fault.New(fault.Unprocessable, "crl_other_issuer", "the list is of another CA, %s", list.Issuer).
+			WithHint("see whether the address or file is still that of this CA's list")
 	}
 	if list.ThisUpdate.After(s.now().Add(maxSkew)) {
 		return CRLReport{}, fault.New(fault.Unprocessable, "crl_future", "the list is of %s, which is still to come", list.ThisUpdate.Format(time.RFC3339)).

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"math/big"
 	"strings"
 	"time"
@@ -230,7 +231,7 @@ func numberText(number *big.Int) string {
 }
 
 // NoteCRLRefresh records what came of looking at a list's source when the list
-// did not change.
+// did not change, and announces it, in one transaction.
 func (s *Store) NoteCRLRefresh(ctx context.Context, itemID string, r inventory.CRLRefresh) error {
 	now := s.now().UnixMilli()
 	query, args := `UPDATE crls SET failure = '', failing_since = NULL, checked_at = ?, refresh_at = ? WHERE item_id = ?`, []any{now, millis(r.RefreshAt), itemID}
@@ -242,6 +243,9 @@ func (s *Store) NoteCRLRefresh(ctx context.Context, itemID string, r inventory.C
 		changed, err := t.exec(ctx, query, args...)
 		if err == nil && changed == 0 {
 			return noCRL(itemID)
+		}
+		for i := range r.Notices {
+			err = errors.Join(err, t.insertNotice(ctx, &r.Notices[i]))
 		}
 		return err
 	})
