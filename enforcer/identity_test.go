@@ -176,15 +176,17 @@ func TestToken(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name                  string
+		configured            time.Duration // session_duration
 		left, header, session time.Duration
 	}{
-		{"full life", 365 * 24 * time.Hour, 10 * time.Minute, 24 * time.Hour},
-		{"a leaf with an hour left", time.Hour, 10 * time.Minute, time.Hour},
-		{"a leaf with a minute left", time.Minute, time.Minute, time.Minute},
+		{"full life", 24 * time.Hour, 365 * 24 * time.Hour, 10 * time.Minute, 24 * time.Hour},
+		{"a short session", 5 * time.Minute, 365 * 24 * time.Hour, 10 * time.Minute, 5 * time.Minute},
+		{"a leaf with an hour left", 24 * time.Hour, time.Hour, 10 * time.Minute, time.Hour},
+		{"a leaf with a minute left", 24 * time.Hour, time.Minute, time.Minute, time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			g := newGuard(t)
+			g := newGuard(t, func(s *enforcer.State) { s.Applications[0].SessionDuration = tt.configured })
 			now := g.clock.Now().Truncate(time.Second)
 			pair := g.james(certtest.Validity(now.Add(-time.Hour), now.Add(tt.left)))
 			client := g.client(pair)
@@ -219,6 +221,9 @@ func TestToken(t *testing.T) {
 			c := cookies[0]
 			if c.Name != "CF_Authorization" || !c.HttpOnly || !c.Secure || c.Path != "/" || c.SameSite != http.SameSiteNoneMode || c.Domain != "" {
 				t.Errorf("cookie %q", c.Raw)
+			}
+			if !c.Expires.Equal(now.Add(tt.session)) || strings.Contains(c.Raw, "Max-Age") {
+				t.Errorf("cookie %q, want it to expire at %v, as its token", c.Raw, now.Add(tt.session))
 			}
 		})
 	}
