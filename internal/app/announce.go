@@ -112,17 +112,16 @@ func (a *App) warnPolicies(bundles []inventory.Bundle, cfg *config.Config) {
 		names = append(names, b.Name)
 	}
 	for _, app := range cfg.Applications {
-		several := severalVouch(app, bundles)
 		for _, p := range app.Policies {
 			for _, s := range slices.Concat(p.Include, p.Require, p.Exclude) {
-				switch {
-				case s.CA != "" && !slices.Contains(names, s.CA):
+				if s.CA != "" && !slices.Contains(names, s.CA) {
 					a.log.Warn("a policy names a CA that is not stored: it matches nobody", "application", app.Name, "policy", p.Name, "ca", s.CA)
-				case s.CA == "" && s.Name() != "" && several:
-					a.log.Warn("a policy goes by a name, and several CAs may give it: add ca to the selector", "application", app.Name, "policy", p.Name, "selector", s.Name())
 				}
 			}
 		}
+	}
+	for _, w := range AmbiguousNames(cfg.Applications, bundles) {
+		a.log.Warn("configuration", "warning", w)
 	}
 }
 

@@ -92,7 +92,7 @@ func TestWarnPolicies(t *testing.T) {
 	one := log.String()
 	a.warnPolicies([]inventory.Bundle{root, partner}, cfg)
 	two := strings.TrimPrefix(log.String(), one)
-	const absent, doubtful = `a policy names a CA that is not stored: it matches nobody" application=orders policy=nobody's ca=absent`, `several CAs may give it: add ca to the selector" application=orders policy=anyone's selector=san_dns`
+	const absent, doubtful = `a policy names a CA that is not stored: it matches nobody" application=orders policy=nobody's ca=absent`, `policy \"anyone's\" of application \"orders\" goes by san_dns, and several CAs vouch`
 	if strings.Count(one, "\n") != 1 || !strings.Contains(one, absent) {
 		t.Errorf("with one CA:\n%s", one)
 	}
