@@ -61,8 +61,9 @@ func TestAddCRL_TellsWhatItMeans(t *testing.T) {
 	james := b.addClient(t, ca.Issue(certtest.CommonName("James"), certtest.Serial(1000), until(alert.Day)))
 	b.addClient(t, ca.Issue(certtest.CommonName("Free"), certtest.Serial(1001), until(alert.Day)))
 	b.addClient(t, namesake.Issue(certtest.CommonName("Elsewhere"), certtest.Serial(1002), until(alert.Day)))
+	b.addClient(t, namesake.Issue(certtest.CommonName("Elsewhere"), certtest.Serial(5), until(alert.Day)))
 
-	report := b.addCRL(t, ca.CRL(week(serials(1000, 77, 1002, 5000), certtest.CRLNumber(3))...))
+	report := b.addCRL(t, ca.CRL(week(serials(1000, 77, 1002, 5, 5000), certtest.CRLNumber(3))...))
 	var revoked []string
 	for _, it := range report.Revokes {
 		revoked = append(revoked, it.Subject)
@@ -74,13 +75,13 @@ func TestAddCRL_TellsWhatItMeans(t *testing.T) {
 	// A namesake's certificate is not revoked: its serial is one that nobody of
 	// this issuer has.
 	slices.Sort(report.Unknown)
-	if !slices.Equal(report.Unknown, []string{"03EA", "1388"}) || report.UnknownCount != 2 {
+	if !slices.Equal(report.Unknown, []string{"03EA", "05", "1388"}) || report.UnknownCount != 3 {
 		t.Errorf("unknown are %v (%d)", report.Unknown, report.UnknownCount)
 	}
-	if len(report.Warnings) != 1 || len(matching(report.Warnings, "2 of the 4", "1388")) != 1 {
+	if len(report.Warnings) != 1 || len(matching(report.Warnings, "3 of the 5", "1388")) != 1 {
 		t.Errorf("warnings %q", report.Warnings)
 	}
-	if got := report.CRL; got.IssuerKey != cert.KeyHash(ca.Certificate) || got.Entries != 4 || got.Item.Subject != "CN=Root" {
+	if got := report.CRL; got.IssuerKey != cert.KeyHash(ca.Certificate) || got.Entries != 5 || got.Item.Subject != "CN=Root" {
 		t.Errorf("stored is %+v", got)
 	}
 	if again := b.addCRL(t, ca.CRLPEM(week(certtest.CRLNumber(4), certtest.Revoke())...)); again.RevokesCount != 0 || len(again.Warnings) != 0 {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,6 +50,32 @@ var trustTests = map[string]func(*world){
 		}
 		if got := w.actions(); !slices.Contains(got, "key.revoke") || !slices.Contains(got, "key.unrevoke") {
 			w.Errorf("the audit trail tells %v", got)
+		}
+	},
+	"key: one that nobody has counts too": func(w *world) {
+		key := strings.Repeat("0a", 32)
+		for _, revoked := range []bool{true, false} {
+			w.bumps(true, func() { w.ok(w.SetKeyTrust(w.ctx(), key, revoked, actor)) })
+			trust, err := w.Trust(w.ctx())
+			w.ok(err)
+			if slices.Contains(trust.RevokedKeys, key) != revoked {
+				w.Errorf("revoked %t: the keys are %v", revoked, trust.RevokedKeys)
+			}
+		}
+	},
+	"key: taking it back takes back what was revoked by itself": func(w *world) {
+		c := certtest.SelfSigned(certtest.Validity(w.now, w.now.Add(20*alert.Day)))
+		item, _, err := w.AddItem(w.ctx(), newItem(c))
+		w.ok(err)
+		for _, byKeyToo := range []bool{true, false} {
+			w.ok(w.SetTrust(w.ctx(), item.ID, alert.Revoked, actor))
+			if byKeyToo {
+				w.ok(w.SetKeyTrust(w.ctx(), cert.KeyHash(c.Certificate), true, actor))
+			}
+			w.bumps(true, func() { w.ok(w.SetKeyTrust(w.ctx(), cert.KeyHash(c.Certificate), false, actor)) })
+			if got := w.item(item.ID); got.Trust != alert.Trusted {
+				w.Errorf("by its key too %t: it is %+v", byKeyToo, got)
+			}
 		}
 	},
 	"key: what was removed comes back revoked": func(w *world) {
