@@ -38,6 +38,7 @@ func (o *outgoing) prepare(w http.ResponseWriter, in *http.Request, x *exchange)
 	o.client = w
 	q := &o.request
 	q.Method, q.Host, q.Header = in.Method, in.Host, w.Header()
+	clear(q.Header) // what goes beside any answer is set again then
 	q.Target = target(x.app.base, in)
 	q.Trailers = httpguts.HeaderValuesContainsToken(in.Header["Te"], "trailers")
 	if in.ContentLength != 0 && in.Body != nil && in.Body != http.NoBody {

@@ -197,6 +197,7 @@ func (x *exchange) handOverCookie(h http.Header) {
 // its admission before the answer had begun. Nothing of the cause is told to
 // the client.
 func (e *Enforcer) originFailed(w http.ResponseWriter, r *http.Request, x *exchange, out *outgoing, err error) {
+	x.flight.sayLast(w.Header())
 	out.leaveRest(w, r)
 	cause := context.Cause(r.Context())
 	if cut, ok := errors.AsType[*cutOff](cause); ok {

@@ -221,6 +221,8 @@ func (s *sender) run() {
 	case s.head:
 	case whole:
 		_ = c.SetReadDeadline(c.host.pool.now().Add(s.r.timeout))
+	case timedOut(s.writeErr):
+		_ = c.SetReadDeadline(past) // an answer would have been read by now
 	default:
 		// The origin has closed its end, perhaps after an answer.
 		_ = c.SetReadDeadline(c.host.pool.now().Add(lingerTimeout))

@@ -202,7 +202,7 @@ func parseFields(lines string, into http.Header) error {
 			// Folded lines and spaces before the colon are among these.
 			return garbled("header line %.40q", l)
 		}
-		value = textproto.TrimString(value)
+		value = strings.Trim(value, " \t") // and no carriage return
 		if !printable(value) {
 			return garbled("value of header %.40q", name)
 		}
@@ -217,8 +217,23 @@ func parseFields(lines string, into http.Header) error {
 	return nil
 }
 
-// printable reports whether s has no control character but tabs.
+// printable reports whether s has no control character but tabs. It looks at
+// eight bytes at a time: most are long tokens.
 func printable(s string) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for len(s) >= 8 {
+		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		del := x ^ 0x7f*ones
+		if suspicious := ((x-' '*ones)&^x | (del-ones)&^del) & high; suspicious != 0 && !printableBytes(s[:8]) {
+			return false
+		}
+		s = s[8:]
+	}
+	return printableBytes(s)
+}
+
+func printableBytes(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false

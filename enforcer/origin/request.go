@@ -57,7 +57,7 @@ func (r *Request) check() error {
 		if !token(f.Name) {
 			return malformed("header name %q", f.Name)
 		}
-		if !oneLine(f.Value) {
+		if !printable(f.Value) {
 			return malformed("value of header %q", f.Name)
 		}
 	}
@@ -99,11 +99,6 @@ func visible(s string) bool {
 		}
 	}
 	return true
-}
-
-// oneLine reports whether a value stays on its line, whoever reads it.
-func oneLine(s string) bool {
-	return strings.IndexByte(s, '\n') < 0 && strings.IndexByte(s, '\r') < 0 && strings.IndexByte(s, 0) < 0
 }
 
 // writeHead writes the head of an HTTP/1.1 request. Errors stay in w.
