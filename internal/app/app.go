@@ -56,6 +56,7 @@ type App struct {
 	clock *floorClock
 
 	reloading sync.Mutex // held for a whole reload; only that changes cfg
+	stamps    fileStamps // of the files that cfg names, from before they were read
 
 	mu      sync.Mutex // guards what follows; held while trust is applied
 	cfg     *config.Config
@@ -106,7 +107,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 }
 
 func (a *App) build(ctx context.Context) (err error) {
-	if a.cfg, err = config.Load(a.o.ConfigPath, a.o.Getenv); err != nil {
+	if a.cfg, a.stamps, err = a.load(); err != nil {
 		return err
 	}
 	for _, step := range []func(context.Context) error{a.openStore, a.buildNotifier, a.buildScanner, a.buildEnforcer, a.buildAdmin} {
@@ -259,6 +260,7 @@ func (a *App) Start() error {
 	a.goRun("scanner", func(ctx context.Context) error { a.scanner.Run(ctx); return nil })
 	a.goRun("watcher", a.watch)
 	a.goRun("retention", a.retain)
+	a.goRun("watcher of files", a.watchFiles)
 	a.goRun("key rotation", a.rotate)
 	a.goRun("refreshing of revocation lists", a.newRefresher().run)
 	a.announce(a.run)

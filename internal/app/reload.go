@@ -29,16 +29,20 @@ func (a *App) Reload(ctx context.Context) error {
 	return nil
 }
 
-// reload checks everything that can be refused before it changes anything, and
-// takes back what it changed when a later part does not follow.
 func (a *App) reload(ctx context.Context) error {
-	next, err := config.Load(a.o.ConfigPath, a.o.Getenv)
+	next, stamps, err := a.load()
 	if err != nil {
 		return err
 	}
 	if err := a.checkFixed(next); err != nil {
 		return err
 	}
+	return a.takeOver(ctx, next, stamps)
+}
+
+// takeOver checks everything that can be refused before it changes anything,
+// and takes back what it changed when a later part does not follow.
+func (a *App) takeOver(ctx context.Context, next *config.Config, stamps fileStamps) error {
 	s, err := setup(next, a.o.Now)
 	if err != nil {
 		return err
@@ -57,6 +61,7 @@ func (a *App) reload(ctx context.Context) error {
 		return a.takeBack(ctx, old, err)
 	}
 	a.admin.certificate.Store(next.Admin.TLS)
+	a.stamps = stamps
 	if err := a.watchOwn(ctx, next); err != nil { // presented they are already; the next reload tries again
 		a.log.Error("watching the listeners' certificates", "error", err)
 	}

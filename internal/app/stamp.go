@@ -2,6 +2,7 @@ package app
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 )
 
@@ -36,3 +37,16 @@ func (p *polledFile) changed(now fileStamp) bool {
 	p.seen = now
 	return settled && !now.same(p.read)
 }
+
+// fileStamps are the files that a configuration names, by path.
+type fileStamps map[string]fileStamp
+
+func stampsOf(paths []string) fileStamps {
+	stamps := make(fileStamps, len(paths))
+	for _, p := range paths {
+		stamps[p] = stampOf(p)
+	}
+	return stamps
+}
+
+func (s fileStamps) same(o fileStamps) bool { return maps.EqualFunc(s, o, fileStamp.same) }

@@ -31,6 +31,8 @@ type Config struct {
 
 	File     string   `toml:"-"` // where it was read from, as it was named
 	Warnings []string `toml:"-"` // what is allowed but probably not meant; no secrets
+
+	Document Secret `toml:"-"` // the text of File, for Reread
 }
 
 // Storage says where the state is kept.

@@ -48,8 +48,24 @@ func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.load(doc)
+}
+
+// Reread checks the text of the configuration once more, as it was when it was
+// loaded, with what the files that it names hold now. What else was written
+// into its own file since does not count.
+func (c *Config) Reread(getenv func(string) (string, bool)) (*Config, error) {
+	doc := []byte(c.Document.Reveal())
+	again, err := newChecker(c.File, doc, getenv)
+	if err != nil {
+		return nil, err
+	}
+	return again.load(doc)
+}
+
+func (c *checker) load(doc []byte) (*Config, error) {
 	cfg := Default()
-	cfg.File = path
+	cfg.File, cfg.Document = c.file, Secret(doc)
 	if !c.decode(doc, &cfg, "") {
 		return nil, c.err()
 	}
@@ -118,11 +134,7 @@ func LoadOutline(path string) (Outline, error) {
 const maxDocument = 1 << 20
 
 func open(path string, getenv func(string) (string, bool)) ([]byte, *checker, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, nil, fault.New(fault.Invalid, "config", "finding the configuration %s: %w", path, err)
-	}
-	doc, _, err := readFile(abs, maxDocument)
+	doc, _, err := readFile(path, maxDocument)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fault.New(fault.NotFound, "config", "there is no configuration file %s", path).
 			WithHint("name another with -c FILE or $%s, or copy config.example.toml there", Variable)
@@ -131,5 +143,14 @@ func open(path string, getenv func(string) (string, bool)) ([]byte, *checker, er
 		return nil, nil, fault.New(fault.Invalid, "config", "reading the configuration %s: %w", path, err).
 			WithHint("see that the file is a regular one and that this user may read it")
 	}
-	return doc, &checker{file: path, dir: filepath.Dir(abs), layout: locate(doc), getenv: getenv}, nil
+	c, err := newChecker(path, doc, getenv)
+	return doc, c, err
+}
+
+func newChecker(path string, doc []byte, getenv func(string) (string, bool)) (*checker, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "config", "finding the configuration %s: %w", path, err)
+	}
+	return &checker{file: path, dir: filepath.Dir(abs), layout: locate(doc), getenv: getenv}, nil
 }

@@ -72,3 +72,40 @@ func compareGolden(t *testing.T, file, got string) {
 		t.Errorf("message differs (-want +got):\n%s", diff)
 	}
 }
+
+// What was written into the file since it was loaded does not count; what its
+// files hold does.
+func TestReread(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("config.toml", "[[channel]]\nname = \"hook\"\ntype = \"webhook\"\nurl_file = \"secret\"\n")
+	write("secret", "https://first.example.com/")
+	cfg, err := config.Load(filepath.Join(dir, "config.toml"), os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("config.toml", "no TOML")
+	write("secret", "https://second.example.com/")
+	next, err := cfg.Reread(os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := next.Channels[0].URL.Reveal(); got != "https://second.example.com/" || next.File != cfg.File {
+		t.Errorf("URL %q of %s", got, next.File)
+	}
+	if again, err := next.Reread(os.LookupEnv); err != nil || len(again.Channels) != 1 {
+		t.Errorf("reading once more: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "secret")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cfg.Reread(os.LookupEnv); fault.Hint(err) == "" {
+		t.Errorf("without the file: %v", err)
+	}
+}

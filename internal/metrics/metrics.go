@@ -40,6 +40,7 @@ type Metrics struct {
 	generation prometheus.Gauge
 	applied    prometheus.Gauge
 	reloaded   prometheus.Gauge
+	files      prometheus.Gauge
 	listener   listener
 	crlFailed  *prometheus.CounterVec
 }
@@ -65,6 +66,8 @@ func New(o Options) *Metrics {
 	m.registerListener()
 	m.reloaded = m.gauge("config_reload_success", "1 when the last reading of the configuration was applied.")
 	m.reloaded.Set(1)
+	m.files = m.gauge("files_reload_success", "1 while the certificates, keys and pages in force are those in their files, 0 when changed files are of no use.")
+	m.files.Set(1)
 	m.gauges("build_info", "The version that runs.", "version", "go").WithLabelValues(o.Version, runtime.Version()).Set(1)
 	if o.Collect != nil {
 		m.registry.MustRegister(newStoreCollector(o.Collect))
@@ -143,6 +146,9 @@ func (m *Metrics) TrustApplied(ok bool) { m.applied.Set(boolean(ok)) }
 
 // Reloaded records what came of reading the configuration again.
 func (m *Metrics) Reloaded(ok bool) { m.reloaded.Set(boolean(ok)) }
+
+// FilesReloaded records what came of reading files that changed.
+func (m *Metrics) FilesReloaded(ok bool) { m.files.Set(boolean(ok)) }
 
 func boolean(b bool) float64 {
 	if b {

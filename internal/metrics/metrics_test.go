@@ -65,6 +65,7 @@ func TestNames(t *testing.T) {
 	m.AccessLogFailing(true)
 	m.CRLRefreshFailed("CN=Root", "0123456789abcdef")
 	m.Reloaded(false)
+	m.FilesReloaded(false)
 	goVersion := regexp.MustCompile(`go="[^"]*"`)
 	var lines []string
 	for line := range strings.Lines(scrape(t, m)) {
