@@ -68,6 +68,17 @@ func TestRevocationList(t *testing.T) {
 			t.Errorf("another client of that CA: %s", r)
 		}
 	})
+	t.Run("a watched file is read again when it changes", func(t *testing.T) {
+		mustRun(t, w.dir, w.certvigil, "crl", "add", "--watch", "ca.crl", "-c", s.config)
+		w.gencrl(t, "ca.crl", w.serial(t, "other.pem").String())
+		eventually(t, 20*time.Second, "the running server takes the new list in", func() error {
+			if r := b.get(t, orders, "other"); r.status != http.StatusForbidden {
+				return fmt.Errorf("%s", r)
+			}
+			return nil
+		})
+		b.admitted(t, o, orders, "client")
+	})
 }
 
 // A crlReport is what crl add --json prints, as far as the test reads it.

@@ -1,5 +1,5 @@
-// Package api serves the admin listener: renewals, health and metrics. It
-// decodes, authorises, calls and encodes; the rules of what may be done are in
+// Package api serves the admin listener: renewals, revocation lists, health and
+// metrics. It decodes, authorises, calls and encodes; the rules of what may be done are in
 // internal/inventory.
 //
 // Every error is application/problem+json (RFC 9457) with a request id. What
@@ -26,6 +26,12 @@ type Renewer interface {
 	Renew(ctx context.Context, r inventory.RenewRequest) (inventory.Renewal, error)
 }
 
+// A Revoker takes revocation lists in. It may be called concurrently. Its
+// errors are faults; any other error is internal.
+type Revoker interface {
+	AddCRL(ctx context.Context, u inventory.CRLUpload) (inventory.CRLReport, error)
+}
+
 // Tokens holds the credentials. All methods may be called concurrently.
 type Tokens interface {
 	// TokenByHash returns the token whose secret has this SHA-256, expired or
@@ -39,6 +45,7 @@ type Tokens interface {
 type Options struct {
 	Renewer Renewer
 	Tokens  Tokens
+	Revoker Revoker                     // nil = no POST /crls
 	Ready   func(context.Context) error // nil = always ready
 	Metrics http.Handler                // of GET /metrics; nil = none
 	Now     func() time.Time
@@ -48,6 +55,7 @@ type Options struct {
 // A server holds what the handlers share.
 type server struct {
 	renewer Renewer
+	revoker Revoker
 	tokens  Tokens
 	ready   func(context.Context) error
 	now     func() time.Time
@@ -69,9 +77,12 @@ func New(o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{renewer: o.Renewer, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now)}
+	s := &server{renewer: o.Renewer, revoker: o.Revoker, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now)}
 	mux := http.NewServeMux()
 	s.route(mux, "/renewals", method{http.MethodPost, s.handle(s.renew)})
+	if o.Revoker != nil {
+		s.route(mux, "/crls", method{http.MethodPost, s.handle(s.addCRL)})
+	}
 	s.route(mux, "/healthz", method{http.MethodGet, http.HandlerFunc(s.alive)})
 	s.route(mux, "/readyz", method{http.MethodGet, s.handle(s.isReady)})
 	if o.Metrics != nil {

@@ -54,7 +54,7 @@ func newBench(t *testing.T, change ...func(*api.Options)) *bench {
 	})
 	b.store, b.service = s, inventory.New(s, clock)
 	o := api.Options{
-		Renewer: b.service, Tokens: s, Now: clock, Logger: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Renewer: b.service, Revoker: b.service, Tokens: s, Now: clock, Logger: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Ready:   func(context.Context) error { return b.ready },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics\n")) }),
 	}
