@@ -125,15 +125,21 @@ func (c *client) present(chain []*x509.Certificate) {
 		return
 	}
 	c.leafID = sha256.Sum256(c.chain[0].Raw)
+	c.chainID = chainIdentity(c.chain)
+	c.der = sync.OnceValue(func() string { return base64.StdEncoding.EncodeToString(c.chain[0].Raw) })
+}
+
+// chainIdentity returns what two chains share only if they are the same.
+func chainIdentity(chain []*x509.Certificate) (id [sha256.Size]byte) {
 	h := sha256.New()
-	for _, cert := range c.chain {
+	for _, cert := range chain {
 		var size [4]byte
 		binary.BigEndian.PutUint32(size[:], uint32(len(cert.Raw))) //nolint:gosec // a handshake message is below 2^24 bytes
 		h.Write(size[:])
 		h.Write(cert.Raw)
 	}
-	h.Sum(c.chainID[:0])
-	c.der = sync.OnceValue(func() string { return base64.StdEncoding.EncodeToString(c.chain[0].Raw) })
+	h.Sum(id[:0])
+	return id
 }
 
 // fingerprint returns the leaf's, in lower-case hex, or "".

@@ -73,7 +73,7 @@ type Enforcer struct {
 	throttle throttle
 
 	outer  *tls.Config // asks for the configuration of each client
-	sealer *tls.Config // owns the ticket keys; outlives every state
+	sealer *sealer     // outlives every state
 	slots  *slots
 
 	server  *http.Server
@@ -102,7 +102,7 @@ func New(opts Options) (*Enforcer, error) {
 		ready:     newHandoff(),
 	}
 	e.life, e.end = context.WithCancel(context.Background())
-	e.sealer = &tls.Config{MinVersion: tls.VersionTLS12, Time: opts.Now}
+	e.sealer = newSealer(opts.Now)
 	e.outer = &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		Time:       opts.Now,

@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
@@ -155,3 +156,12 @@ func Health(e *Enforcer) int {
 	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, healthPath, nil))
 	return w.Code
 }
+
+// OpensTicket reports whether a key to the ticket is still known.
+func OpensTicket(e *Enforcer, ticket []byte) bool {
+	session, err := e.sealer.at(e.now()).DecryptTicket(ticket, tls.ConnectionState{})
+	return err == nil && session != nil
+}
+
+// TicketKeys returns how many keys are kept.
+func TicketKeys(e *Enforcer) int { return len(e.sealer.keys) }

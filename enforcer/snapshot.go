@@ -40,7 +40,7 @@ type snapshot struct {
 
 	certificates []tls.Certificate
 	tickets      bool
-	configs      *memo[configKey, *tls.Config]
+	configs      *memo[configKey, *hostConfig]
 
 	issuer string
 	signer *signer
@@ -85,7 +85,7 @@ func (e *Enforcer) compile(state State) (*snapshot, error) {
 		issuer:     state.Issuer,
 		verdicts:   newMemo[verdictKey, *verdict](maxVerdicts),
 		tokens:     newMemo[tokenKey, *tokens](maxTokens),
-		configs:    newMemo[configKey, *tls.Config](maxConfigs),
+		configs:    newMemo[configKey, *hostConfig](maxConfigs),
 		now:        e.now,
 		verified:   func(time.Duration, bool) {},
 	}

@@ -43,7 +43,7 @@ func (e *Enforcer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, err
 		return nil, errBusy
 	}
 	c.name = name
-	return e.sealing(s.config(e, configKey{at, s.authoritiesFor(name)}), at, hello), nil
+	return s.config(e, configKey{at, s.authoritiesFor(name)}).resumable(hello, name), nil
 }
 
 // patience is for how long a client may wait in its handshake.
@@ -51,12 +51,18 @@ func (e *Enforcer) patience() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(e.life, e.limits.HandshakeTimeout)
 }
 
+// A hostConfig is the TLS configuration of a site with a CA set.
+type hostConfig struct {
+	config *tls.Config
+	seal   *seal
+}
+
 // config returns the configuration of a site with a CA set, made on first use.
-func (s *snapshot) config(e *Enforcer, key configKey) *tls.Config {
-	if cfg, ok := s.configs.get(key); ok {
-		return cfg
+func (s *snapshot) config(e *Enforcer, key configKey) *hostConfig {
+	if h, ok := s.configs.get(key); ok {
+		return h
 	}
-	cfg := &tls.Config{
+	h := &hostConfig{seal: newSeal(e, key), config: &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Time:         e.now,
 		NextProtos:   nextProtos,
@@ -67,12 +73,11 @@ func (s *snapshot) config(e *Enforcer, key configKey) *tls.Config {
 		ClientAuth:             tls.RequestClientCert,
 		ClientCAs:              key.set.hint,
 		SessionTicketsDisabled: !s.tickets,
-	}
+	}}
 	if s.tickets {
-		cfg.WrapSession = (&seal{enforcer: e, site: key.site.hostname}).wrap
-		cfg.UnwrapSession = unwrapNone
+		h.config.WrapSession, h.config.UnwrapSession = h.seal.wrap, unwrapNone
 	}
-	return s.configs.getOrPut(key, cfg)
+	return s.configs.getOrPut(key, h)
 }
 
 // certificatesFor returns the server certificates that cover the host name,
