@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	h2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
@@ -441,6 +442,22 @@ func TestLimit_quiet(t *testing.T) {
 			}
 		})
 	}
+	t.Run("unread WebSocket", func(t *testing.T) {
+		t.Parallel()
+		g := newStreamGuardWith(t, limits)
+		conn, _, err := websocket.Dial(t.Context(), "https://"+orders+"/flood-socket", &websocket.DialOptions{HTTPClient: g.client(g.james())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.CloseNow() })
+		time.Sleep(6 * patience)
+		conn.SetReadLimit(1 << 20)
+		for range 100 {
+			if _, _, err := conn.Read(t.Context()); err != nil {
+				t.Fatalf("the WebSocket was closed: %v", err)
+			}
+		}
+	})
 	t.Run("WebSocket", func(t *testing.T) {
 		t.Parallel()
 		g := newStreamGuardWith(t, limits)
@@ -513,6 +530,22 @@ func TestLimit_lifetime(t *testing.T) {
 			t.Error("the log does not say why")
 		}
 	})
+}
+
+// TestLimit_chain: what a client's certificates may measure is configured, and
+// a larger chain is refused before anything in it is verified.
+func TestLimit_chain(t *testing.T) {
+	t.Parallel()
+	g := newGuardWith(t, enforcer.Options{MaxChainBytes: 2 << 10})
+	wantStatus(t, get(t, g.client(g.james()), "https://"+orders+"/"), 200)
+	long := g.james()
+	for len(long.Certificate) < 6 {
+		long.Certificate = append(long.Certificate, g.ca.Certificate.Raw)
+	}
+	wantStatus(t, get(t, g.client(long), "https://"+orders+"/"), 403)
+	if !strings.Contains(g.log.String(), "reason=chain_too_large") {
+		t.Error("refused for another reason")
+	}
 }
 
 // TestOptions_negative: a limit below zero is a mistake.
