@@ -161,8 +161,8 @@ func crowdOf(t testing.TB, size int) int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		t.Fatal(err)
 	}
-	const ours = 500                                                  // for all else
-	if allowed := int(min(files.Cur, 1<<20)) - ours; allowed < size { //nolint:gosec // at most 2^20
+	const ours = 500 // for all else
+	if allowed := int(min(files.Cur, 1<<20)) - ours; allowed < size {
 		t.Logf("the limit of %d open files allows for %d connections in place of %d", files.Cur, allowed, size)
 		return allowed
 	}
@@ -238,5 +238,5 @@ func residentBytes() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapInuse + m.StackInuse) //nolint:gosec // far below 2^63
+	return int64(m.HeapInuse + m.StackInuse)
 }
