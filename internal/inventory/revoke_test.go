@@ -218,6 +218,13 @@ func TestAddCRL_OnTheEdges(t *testing.T) {
 	if got := b.addCRL(t, two.CRL(week()...)).CRL.IssuerKey; got != cert.KeyHash(two.Certificate) {
 		t.Errorf("the list is put down to %s", got)
 	}
+	// What is to refresh one CA's list brings in no other's.
+	for issuer, want := range map[*certtest.Certificate]string{one: "crl_other_issuer", two: ""} {
+		_, err := b.AddCRL(t.Context(), inventory.CRLUpload{Data: issuer.CRL(week()...), IssuerKey: cert.KeyHash(two.Certificate), Actor: actor})
+		if fault.Rule(err) != want {
+			t.Errorf("%q: %v", want, err)
+		}
+	}
 	ahead := b.addCRL(t, one.CRL(certtest.Updates(start.Add(5*time.Minute), start.Add(alert.Day))))
 	if ahead.CRL.Item.Watch != alert.Active || len(ahead.Warnings) != 0 {
 		t.Errorf("five minutes ahead it is %+v", ahead)
