@@ -140,6 +140,39 @@ func TestForwardingFirst(t *testing.T) {
 	}
 }
 
+// TestBypass_anonymous: a bypass asserts nothing, so the origin is told nothing
+// of the client that it let in, by none of the switches.
+func TestBypass_anonymous(t *testing.T) {
+	t.Parallel()
+	for _, forwarding := range []enforcer.Forwarding{enforcer.ForwardEvery, enforcer.ForwardFirst} {
+		g := newGuard(t, everyoneBypasses, func(s *enforcer.State) {
+			app := &s.Applications[0]
+			app.Forwarding, app.RFC9440, app.TLSClientAuthHeaders = forwarding, true, true
+			app.RequestHeaders = map[string]string{"X-Client": "{cn}"}
+			closed := *app
+			closed.Name, closed.Path = "closed", "/closed"
+			closed.Policies = []enforcer.Policy{policy("devices", enforcer.ServiceAuth, certified...)}
+			s.Applications = append(s.Applications, closed)
+		})
+		client := g.client(g.james())
+		a := get(t, client, "https://"+orders+"/")
+		open := <-g.seen
+		get(t, client, "https://"+orders+"/closed")
+		closed := <-g.seen
+		for _, name := range []string{"Cf-Access-Jwt-Assertion", "Cf-Client-Cert-Der-Base64", "Cf-Client-Cert-Sha256", "Client-Cert", "Cf-Cert-Subject-Dn", "X-Client", "Cookie"} {
+			if got := open.Header[name]; got != nil {
+				t.Errorf("%s: past a bypass the origin is told %s: %q", forwarding, name, got)
+			}
+			if closed.Header.Get(name) == "" {
+				t.Errorf("%s: past a policy it is not told %s", forwarding, name)
+			}
+		}
+		if len(a.Cookies()) > 0 {
+			t.Errorf("cookie %v", a.Cookies())
+		}
+	}
+}
+
 // verify checks a token by what the listener publishes.
 func verify(t *testing.T, client *http.Client, token string) map[string]any {
 	t.Helper()

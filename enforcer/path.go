@@ -36,10 +36,14 @@ func underPrefix(path, prefix string) bool {
 // canonicalPath returns the path by which applications are told apart:
 // decoded, without path parameters (";v=1", which some origins cut off before
 // they route). It refuses what different origins resolve differently: encoded
-// slashes and backslashes, NUL, empty and dot segments.
+// slashes and backslashes, NUL, empty and dot segments, and the bytes C0 and C1,
+// which begin overlong spellings of such characters and nothing in UTF-8.
 func canonicalPath(u *url.URL) (string, bool) {
 	path := u.Path
 	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "\\\x00") {
+		return "", false
+	}
+	if strings.IndexByte(path, 0xc0) >= 0 || strings.IndexByte(path, 0xc1) >= 0 {
 		return "", false
 	}
 	// RawPath, not EscapedPath: that one re-encodes, and so hides, what it

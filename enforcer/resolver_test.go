@@ -115,6 +115,10 @@ func TestPaths(t *testing.T) {
 		{"escaped backslash", "/x%5cadmin", "400"},
 		{"backslash", `/x\admin`, "400"},
 		{"NUL", "/admin%00", "400"},
+		{"overlong slash", "/x%c0%afadmin", "400"},
+		{"overlong dots", "/x/%C0%AE%c0%ae/admin", "400"},
+		{"overlong letter", "/%c1%a1dmin", "400"},
+		{"letters of two bytes", "/%C3%A0/é", "/"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			u, err := url.ParseRequestURI(tt.path)
