@@ -20,6 +20,10 @@ type revocation struct {
 	keepStale bool
 }
 
+// clockSkew is how far the clock of a CA may be ahead of this one: its newest
+// list must not shut out everyone until the clocks agree. Uploads accept as much.
+const clockSkew = 5 * time.Minute
+
 // A revocationList says who is not revoked from its thisUpdate until a time,
 // that included, and who is revoked for ever.
 type revocationList struct {
@@ -98,9 +102,10 @@ func (r *revocation) check(v *verdict, chain []*x509.Certificate, now time.Time)
 		if list.Revokes(c.SerialNumber) {
 			return ReasonRevoked, fmt.Sprintf("certificate %s is on the revocation list of %s", cert.Fingerprint(c), list.Issuer)
 		}
-		v.doubtFrom(list.ThisUpdate, now)
+		from := list.ThisUpdate.Add(-clockSkew)
+		v.doubtFrom(from, now)
 		v.doubtFrom(list.until.Add(time.Nanosecond), now)
-		if !r.keepStale && (now.Before(list.ThisUpdate) || now.After(list.until)) {
+		if !r.keepStale && (now.Before(from) || now.After(list.until)) {
 			reason, detail = ReasonStaleCRL, fmt.Sprintf("the revocation list of %s was in force from %s to %s",
 				list.Issuer, list.ThisUpdate.Format(time.RFC3339), list.until.Format(time.RFC3339))
 		}

@@ -104,8 +104,9 @@ func TestRevocation(t *testing.T) {
 		{"serial named by a CA of the same name", direct, nil, enforcer.State{RevocationLists: list(impostor, p.now, p.direct)}, ""},
 		{"anchor named by its issuer", via, sub, enforcer.State{RevocationLists: list(p.root, p.now, p.middle)}, ""},
 
-		{"thisUpdate ahead", direct, nil, enforcer.State{RevocationLists: list(p.root, p.now.Add(time.Second))}, enforcer.ReasonStaleCRL},
-		{"thisUpdate ahead, kept", direct, nil, enforcer.State{RevocationLists: list(p.root, p.now.Add(time.Second)), KeepStale: true}, ""},
+		{"thisUpdate ahead", direct, nil, enforcer.State{RevocationLists: list(p.root, p.now.Add(5*time.Minute+time.Second))}, enforcer.ReasonStaleCRL},
+		{"thisUpdate ahead, kept", direct, nil, enforcer.State{RevocationLists: list(p.root, p.now.Add(5*time.Minute+time.Second)), KeepStale: true}, ""},
+		{"thisUpdate ahead by what clocks differ", direct, nil, enforcer.State{RevocationLists: list(p.root, p.now.Add(5*time.Minute))}, ""},
 		{"thisUpdate now", direct, nil, enforcer.State{RevocationLists: list(p.root, p.now)}, ""},
 		{"in its grace", direct, nil, enforcer.State{RevocationLists: list(p.root, p.now.Add(-36*time.Hour))}, ""},
 		{"at the end of its grace", direct, nil, enforcer.State{RevocationLists: list(p.root, p.now.Add(-2*day))}, ""},
@@ -160,12 +161,12 @@ func TestRevocation_until(t *testing.T) {
 		{"no list", enforcer.State{}, p.leaf.NotAfter.Add(time.Nanosecond)},
 		{"in force", enforcer.State{RevocationLists: []enforcer.RevocationList{newList(t, p.middle, hour(-1))}}, hour(47).Add(time.Nanosecond)},
 		{"grace of an hour", enforcer.State{RevocationLists: []enforcer.RevocationList{newList(t, p.middle, hour(-1))}, Grace: time.Hour}, hour(24).Add(time.Nanosecond)},
-		{"not yet", enforcer.State{RevocationLists: []enforcer.RevocationList{newList(t, p.middle, hour(2))}}, hour(2)},
+		{"not yet", enforcer.State{RevocationLists: []enforcer.RevocationList{newList(t, p.middle, hour(2))}}, hour(2).Add(-5 * time.Minute)},
 		{"two lists", enforcer.State{RevocationLists: []enforcer.RevocationList{newList(t, p.middle, hour(-1)), newList(t, p.root, hour(-3))}}, hour(45).Add(time.Nanosecond)},
 		{"a list that is not involved", enforcer.State{RevocationLists: []enforcer.RevocationList{newList(t, certtest.NewCA(), hour(2))}}, p.leaf.NotAfter.Add(time.Nanosecond)},
 		{"of a chain that does not count", enforcer.State{
 			Revoked: set(cert.Fingerprint(p.cross.Certificate)), RevocationLists: []enforcer.RevocationList{newList(t, p.other, hour(2)), newList(t, p.root, hour(3))},
-		}, hour(3)},
+		}, hour(3).Add(-5 * time.Minute)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
