@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,8 +157,10 @@ func TestHealth_shutdown(t *testing.T) {
 	records := make(chan enforcer.Access, 100)
 	g := newGuardWith(t, enforcer.Options{AccessLog: func(a *enforcer.Access) { records <- *a }})
 	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
 	origin := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hold }))
 	t.Cleanup(origin.Close)
+	t.Cleanup(release)
 	g.state.Applications[0].Origin = address(t, origin.URL)
 	g.apply()
 	client := g.client(g.james(), http2)
@@ -172,7 +175,7 @@ func TestHealth_shutdown(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- g.Shutdown(context.Background()) }()
 	eventually(t, "the health check fails", func() bool { return enforcer.Health(g.Enforcer) == 503 })
-	close(hold)
+	release()
 	wantStatus(t, <-busy, 200)
 	if err := <-ended; err != nil {
 		t.Error(err)

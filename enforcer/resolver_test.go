@@ -1,6 +1,8 @@
 package enforcer_test
 
 import (
+	"crypto/tls"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -152,6 +154,39 @@ func TestPaths_wire(t *testing.T) {
 	g.state.Applications = g.state.Applications[3:]
 	g.apply()
 	wantStatus(t, get(t, client, "https://"+orders+"/"), 403)
+}
+
+// TestExemptPath opens one path, such as that of ACME challenges, to everybody
+// by an application of its own; no spelling of another path gets through it.
+func TestExemptPath(t *testing.T) {
+	t.Parallel()
+	const exempt = "/.well-known/acme-challenge"
+	g := newGuard(t)
+	acme := g.state.Applications[0]
+	acme.Name, acme.Path, acme.Policies = "acme", exempt, []enforcer.Policy{policy("open", enforcer.Bypass, anyone...)}
+	g.state.Applications[0].Policies = []enforcer.Policy{policy("boss", enforcer.Allow, named("Boss"))}
+	g.state.Applications = append(g.state.Applications, acme)
+	g.apply()
+	for _, mode := range []func(*http.Transport){func(*http.Transport) {}, http2} {
+		for _, pair := range []*tls.Certificate{nil, g.james()} { // whom the rest is closed to
+			client := g.client(pair, mode)
+			for path, want := range map[string]int{
+				exempt + "/token": 200, exempt: 200, exempt + "/%74oken": 200,
+				exempt + "x": 403, "/.well-known/": 403, "/x" + exempt: 403, "/.WELL-KNOWN/acme-challenge/token": 403,
+				exempt + "/../admin": 400, exempt + "/..%2fadmin": 400, exempt + "/%2e%2e/admin": 400, exempt + "/..;/admin": 400,
+				exempt + `/..%5cadmin`: 400, exempt + "//admin": 400, exempt + "/%00": 400, exempt + "/./x": 400,
+			} {
+				if a := get(t, client, "https://"+orders+path); a.StatusCode != want {
+					t.Errorf("%s %s: %d, want %d", a.Proto, path, a.StatusCode, want)
+				}
+			}
+		}
+	}
+	for len(g.seen) > 0 {
+		if r := <-g.seen; !strings.HasPrefix(r.RequestURI, exempt) || r.Header.Get("Cf-Access-Jwt-Assertion") != "" {
+			t.Errorf("%s reached the origin with %v", r.RequestURI, r.Header)
+		}
+	}
 }
 
 func FuzzPath(f *testing.F) {
