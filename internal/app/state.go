@@ -26,6 +26,7 @@ func enforcerState(ctx context.Context, cfg *config.Config, s *store.Store, cach
 		return enforcer.State{}, err
 	}
 	state := declared(cfg)
+	applySettings(state.Applications, cfg.Applications, trust.Settings)
 	state.Generation, state.SigningKeys = trust.Generation, keys
 	state.Revoked, state.RevokedKeys, state.RevocationLists = set(trust.Revoked), set(trust.RevokedKeys), lists
 	for _, b := range trust.Bundles {

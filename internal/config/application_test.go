@@ -22,7 +22,8 @@ origin = "http://127.0.0.1:9000"
 		name, text string
 		want       config.Application
 	}{
-		{"by default", "", config.Application{}},
+		{"by default", "", config.Application{Forwarding: "off"}},
+		{"the default, in writing", `client_certificate_forwarding = "off"`, config.Application{Forwarding: "off", ForwardingGiven: true}},
 		{
 			"all of it", `
 rfc9440 = true
@@ -31,20 +32,20 @@ options_preflight_bypass = true
 request_headers = { "X-CERT-SERIAL" = "{serial}", X-Gateway = "{{${HOST}}} {cn}" }
 `,
 			config.Application{
-				RFC9440: true, TLSClientAuthHeaders: true, OptionsPreflightBypass: true,
+				Forwarding: "off", RFC9440: true, TLSClientAuthHeaders: true, OptionsPreflightBypass: true,
 				RequestHeaders: map[string]string{"X-CERT-SERIAL": "{serial}", "X-Gateway": "{{orders.example.com}} {cn}"},
 			},
 		},
 		{
 			"as a table", "[application.request_headers]\nX-Cert-CN = \"{cn}\"\n",
-			config.Application{RequestHeaders: map[string]string{"X-Cert-CN": "{cn}"}},
+			config.Application{Forwarding: "off", RequestHeaders: map[string]string{"X-Cert-CN": "{cn}"}},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			a := load(t, base+tt.text).Applications[0]
 			got := config.Application{
-				RFC9440: a.RFC9440, TLSClientAuthHeaders: a.TLSClientAuthHeaders,
+				Forwarding: a.Forwarding, ForwardingGiven: a.ForwardingGiven, RFC9440: a.RFC9440, TLSClientAuthHeaders: a.TLSClientAuthHeaders,
 				RequestHeaders: a.RequestHeaders, OptionsPreflightBypass: a.OptionsPreflightBypass,
 			}
 			if diff := cmp.Diff(tt.want, got, durations); diff != "" {

@@ -146,6 +146,8 @@ type Application struct {
 	ConnectTimeout   Duration `toml:"connect_timeout"`    // > 0
 	OriginTimeout    Duration `toml:"origin_timeout"`     // > 0
 
+	ForwardingGiven bool `toml:"-"` // client_certificate_forwarding is in the file: what the API says of it does not count
+
 	OriginRoots *x509.CertPool   `toml:"-"` // what origin_ca held, nil without it
 	OriginPair  *tls.Certificate `toml:"-"` // what origin_cert and origin_key held, nil without them
 	OriginTLSID string           `toml:"-"` // changes with any of those; "" without any

@@ -70,6 +70,7 @@ func (c *Config) complete() {
 func (a *Application) complete() {
 	a.Path = or(a.Path, "/")
 	a.Mode = or(a.Mode, ModeEnforce)
+	a.ForwardingGiven = a.Forwarding != ""
 	a.Forwarding = or(a.Forwarding, "off")
 }
 

@@ -43,6 +43,7 @@ type Upload struct {
 	Actor     Actor
 
 	Constraints *Constraints // of a CA; nil leaves those that are stored
+	Only        bool         // of a CA; refuse one that is stored already, instead of adding to it
 }
 
 // AddCA stores a CA: one PEM file of one to six CA certificates. The same set
@@ -68,7 +69,7 @@ func (s *Service) AddCA(ctx context.Context, u Upload) (bundle Bundle, created b
 	}
 	bundle, created, err = s.store.AddBundle(ctx, NewBundle{
 		Name: name, Hostnames: hosts, Certificates: parsed.Certificates, Roles: roles(parsed.Anchors),
-		Labels: u.Labels, Constraints: constraints, Source: s.uploadSource(u.Reference), Actor: u.Actor,
+		Labels: u.Labels, Constraints: constraints, Only: u.Only, Source: s.uploadSource(u.Reference), Actor: u.Actor,
 	})
 	return bundle, created, slices.Concat(parsed.Warnings, s.publicWarnings(parsed), open), err
 }

@@ -21,9 +21,18 @@ type Store interface {
 	AddBundle(ctx context.Context, b NewBundle) (bundle Bundle, created bool, err error)
 	Bundle(ctx context.Context, ref string) (Bundle, error)
 	Bundles(ctx context.Context) ([]Bundle, error)
-	// RemoveBundle deletes a bundle; its items that no other bundle holds
-	// become removed and are watched no longer.
-	RemoveBundle(ctx context.Context, id string, actor Actor) error
+	// RemoveBundle deletes a bundle that passes the checks; its items that no
+	// other bundle holds become removed and are watched no longer.
+	RemoveBundle(ctx context.Context, id string, actor Actor, checks ...Check) error
+	// UpdateBundle changes a bundle whole or not at all. It returns
+	// fault.Conflict for a name in use by another bundle.
+	UpdateBundle(ctx context.Context, u BundleUpdate) (Bundle, error)
+
+	// HostnameSettings returns the settings in the order in which they were
+	// stored. SetHostnameSettings replaces them all, once the present ones pass
+	// the check, which may be nil.
+	HostnameSettings(ctx context.Context) ([]HostnameSetting, error)
+	SetHostnameSettings(ctx context.Context, list []HostnameSetting, check SettingsCheck, actor Actor) error
 
 	// AddItem stores a certificate; one already known gets the new source:
 	// created is false. One that was removed or ignored returns with a new epoch.

@@ -114,8 +114,20 @@ type NewBundle struct {
 	Roles        []Role              // one for each certificate
 	Labels       map[string]string
 	Constraints  *Constraints // nil leaves those that are stored; a new bundle then has none
+	Only         bool         // a bundle that is stored already is a fault.Conflict
 	Source       alert.Source
 	Actor        Actor
+}
+
+// A BundleUpdate changes a stored bundle: what it is called, whom it vouches
+// for, and which certificates have successors.
+type BundleUpdate struct {
+	ID        string
+	Name      string
+	Hostnames []string // the whole list, normalised
+	Renewals  []Replacement
+	Check     Check // may be nil
+	Actor     Actor
 }
 
 // A NewItem is a validated single certificate of kind client or server.

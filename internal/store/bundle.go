@@ -34,9 +34,12 @@ func (s *Store) AddBundle(ctx context.Context, b inventory.NewBundle) (bundle in
 		if err != nil {
 			return err
 		}
-		if created = id == ""; created {
+		switch created = id == ""; {
+		case created:
 			id, err = s.insertBundle(ctx, t, b, fingerprints)
-		} else {
+		case b.Only:
+			err = storedAlready(b.Name, id)
+		default:
 			err = s.extendBundle(ctx, t, id, b)
 		}
 		if err != nil {
@@ -234,11 +237,16 @@ func (t *tx) addHostnames(ctx context.Context, bundleID string, hostnames []stri
 // RemoveBundle deletes a bundle. Its items that no other bundle holds become
 // removed and are watched no longer; a revoked one stays revoked, so that
 // uploading it again does not lift the revocation.
-func (s *Store) RemoveBundle(ctx context.Context, id string, actor inventory.Actor) error {
+func (s *Store) RemoveBundle(ctx context.Context, id string, actor inventory.Actor, checks ...inventory.Check) error {
 	return s.write(ctx, "removing a bundle", func(t *tx) error {
 		bundle, err := s.bundle(ctx, t, id)
 		if err != nil {
 			return err
+		}
+		for _, check := range checks {
+			if err := check(bundle); err != nil {
+				return err
+			}
 		}
 		if _, err := t.exec(ctx, `DELETE FROM bundles WHERE id = ?`, id); err != nil {
 			return err

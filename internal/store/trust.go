@@ -19,6 +19,7 @@ type TrustSnapshot struct {
 	// is denied, in lower-case hex, sorted.
 	RevokedKeys []string
 	CRLs        []inventory.CRL // the lists in force; CRLData has their content
+	Settings    []inventory.HostnameSetting
 }
 
 // Trust returns what is trusted and what is revoked, read at one instant.
@@ -39,7 +40,10 @@ func (s *Store) Trust(ctx context.Context) (TrustSnapshot, error) {
 		if snapshot.RevokedKeys, err = collect(ctx, t, scanText, `SELECT spki_hash FROM revoked_keys ORDER BY spki_hash`); err != nil {
 			return err
 		}
-		snapshot.CRLs, err = t.crlsInForce(ctx)
+		if snapshot.CRLs, err = t.crlsInForce(ctx); err != nil {
+			return err
+		}
+		snapshot.Settings, err = t.hostnameSettings(ctx)
 		return err
 	})
 	for i := range snapshot.Bundles {

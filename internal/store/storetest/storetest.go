@@ -66,7 +66,7 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // sound at its end.
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
-		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, crlTests, trustTests, endingTests,
+		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, crlTests, trustTests, endingTests, changeTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
