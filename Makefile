@@ -37,8 +37,8 @@ unit: ## run the tests of the product's own module
 	@echo "== test: the product"
 	$(GOTEST) ./...
 
-walkthrough: build ## run the documented walk-through with the real cfssl and curl
-	@echo "== test: the walk-through with cfssl and curl"
+walkthrough: build ## run the documented walk-through with the real cfssl, curl and Chromium
+	@echo "== test: the walk-through with cfssl, curl and Chromium"
 	cd test && CERTVIGIL_BIN=$(CURDIR)/bin/certvigil $(GOTEST) ./...
 
 fmt: $(LINT) ## format the code

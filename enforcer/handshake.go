@@ -84,6 +84,18 @@ func (h *HandshakeError) Error() string { return h.Class + ": " + h.Err.Error() 
 // Unwrap returns what crypto/tls said.
 func (h *HandshakeError) Unwrap() error { return h.Err }
 
+// HandshakeClass returns the class of a handshake's error, or "" for none.
+func HandshakeClass(err error) string {
+	failed, ok := errors.AsType[*HandshakeError](err)
+	switch {
+	case err == nil:
+		return ""
+	case !ok:
+		return classProtocol
+	}
+	return failed.Class
+}
+
 // The classes of handshake errors.
 const (
 	classTimeout  = "timeout"              // the client took too long

@@ -193,7 +193,7 @@ func (a *App) enforcerOptions() enforcer.Options {
 	l := a.cfg.Enforcer.Limits
 	o := enforcer.Options{
 		Now: a.clock.now, Logger: a.log, Metrics: enforcer.Metrics{
-			Handshake: a.metrics.Handshake,
+			Handshake: func(resumed bool, err error) { a.metrics.Handshake(resumed, enforcer.HandshakeClass(err)) },
 			Request: func(application string, admitted bool, reason enforcer.Reason) {
 				a.metrics.Request(application, admitted, string(reason))
 			},

@@ -26,23 +26,24 @@ type Options struct {
 
 // A Metrics holds the instruments. Its methods may be called concurrently.
 type Metrics struct {
-	registry   *prometheus.Registry
-	lastScan   prometheus.Gauge
-	scanTime   prometheus.Histogram
-	scanFailed *prometheus.CounterVec
-	attempts   *prometheus.CounterVec
-	sendTime   *prometheus.HistogramVec
-	sendDelay  *prometheus.HistogramVec
-	failing    *prometheus.GaugeVec
-	requests   *prometheus.CounterVec
-	handshakes *prometheus.CounterVec
-	cutOff     *prometheus.CounterVec
-	generation prometheus.Gauge
-	applied    prometheus.Gauge
-	reloaded   prometheus.Gauge
-	files      prometheus.Gauge
-	listener   listener
-	crlFailed  *prometheus.CounterVec
+	registry         *prometheus.Registry
+	lastScan         prometheus.Gauge
+	scanTime         prometheus.Histogram
+	scanFailed       *prometheus.CounterVec
+	attempts         *prometheus.CounterVec
+	sendTime         *prometheus.HistogramVec
+	sendDelay        *prometheus.HistogramVec
+	failing          *prometheus.GaugeVec
+	requests         *prometheus.CounterVec
+	handshakes       *prometheus.CounterVec
+	handshakesFailed *prometheus.CounterVec
+	cutOff           *prometheus.CounterVec
+	generation       prometheus.Gauge
+	applied          prometheus.Gauge
+	reloaded         prometheus.Gauge
+	files            prometheus.Gauge
+	listener         listener
+	crlFailed        *prometheus.CounterVec
 }
 
 // New returns a registry of its own, with the Go runtime's and the process's
@@ -59,6 +60,7 @@ func New(o Options) *Metrics {
 	m.failing = m.gauges("channel_failing", "1 while a channel as a whole fails.", "channel")
 	m.requests = m.counters("requests_total", "Requests on the enforcement listener, by verdict and reason.", "application", "verdict", "reason")
 	m.handshakes = m.counters("handshakes_total", "TLS handshakes on the enforcement listener.", "result")
+	m.handshakesFailed = m.counters("handshake_failures_total", "TLS handshakes that failed, by the class of the failure.", "class")
 	m.cutOff = m.counters("requests_cut_off_total", "Requests in flight that lost their admission.", "application", "reason")
 	m.generation = m.gauge("trust_generation", "The generation of trust that is in force.")
 	m.applied = m.gauge("trust_apply_success", "1 while all that the store says of trust is in force, 0 while the last good state is.")
@@ -121,12 +123,13 @@ func (m *Metrics) Request(application string, admitted bool, reason string) {
 	m.requests.WithLabelValues(application, verdict, reason).Inc()
 }
 
-// Handshake records a TLS handshake.
-func (m *Metrics) Handshake(resumed bool, err error) {
+// Handshake records a TLS handshake; failure is what made it fail, or "".
+func (m *Metrics) Handshake(resumed bool, failure string) {
 	result := "full"
 	switch {
-	case err != nil:
+	case failure != "":
 		result = "failed"
+		m.handshakesFailed.WithLabelValues(failure).Inc()
 	case resumed:
 		result = "resumed"
 	}
