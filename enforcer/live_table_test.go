@@ -212,7 +212,8 @@ func streamsOfOne(t *testing.T, r *rig, c change) {
 }
 
 // resumed does so on a connection that has resumed a session, and then on
-// another one.
+// another one. (A session of a certificate that is known to be refused, or from
+// before its host name's CAs changed, is not resumed: see TestTickets.)
 func resumed(t *testing.T, r *rig, c change, version uint16) {
 	v := &visitor{t: t, g: r.guard, version: version}
 	one := func() *http.Client {
@@ -224,16 +225,11 @@ func resumed(t *testing.T, r *rig, c change, version uint16) {
 	wantStatus(t, get(t, one(), plain), c.before)
 	client := one()
 	a := get(t, client, plain)
-	if !a.TLS.DidResume {
+	if !a.TLS.DidResume && c.before == http.StatusOK {
 		t.Fatal("not resumed")
 	}
 	requests(t, r, c, client)
-	a = get(t, one(), plain)
-	wantStatus(t, a, c.after)
-	// crypto/tls resumes no session of a leaf that has ended.
-	if expired := r.clock.Now().After(r.pair.Leaf.NotAfter); a.TLS.DidResume == expired {
-		t.Errorf("resumed after the change: %v", a.TLS.DidResume)
-	}
+	wantStatus(t, get(t, one(), plain), c.after)
 }
 
 // inFlight is about an answer that does not end by itself.
