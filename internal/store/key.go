@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -24,8 +26,9 @@ const keySize = 32 // AES-256
 // A sealer seals rows with the key of the key file, which it reads when it is
 // first needed: commands that open no secret need not be able to read it.
 type sealer struct {
-	mu   sync.Mutex
-	aead cipher.AEAD
+	mu    sync.Mutex
+	aead  cipher.AEAD
+	links []byte // derived from the same key
 }
 
 // cipher returns the store's cipher. The key file is made when it is missing
@@ -66,8 +69,26 @@ func (s *Store) cipher(ctx context.Context) (cipher.AEAD, error) {
 				WithHint("restore the key file that belongs to this database")
 		}
 	}
+	if s.key.links, err = hkdf.Key(sha256.New, key, nil, linkKeyInfo, keySize); err != nil {
+		return nil, err
+	}
 	s.key.aead = aead
 	return aead, nil
+}
+
+// linkKeyInfo keeps the key of links apart from whatever else is derived.
+const linkKeyInfo = "certvigil signed links v1"
+
+// LinkKey returns the secret key that signs the links in messages: 32 bytes
+// derived from the key file, so the same for every process with that file, and
+// another one after it is replaced. A key file that is missing is made.
+func (s *Store) LinkKey(ctx context.Context) ([]byte, error) {
+	if _, err := s.cipher(ctx); err != nil {
+		return nil, err
+	}
+	s.key.mu.Lock()
+	defer s.key.mu.Unlock()
+	return bytes.Clone(s.key.links), nil
 }
 
 func keyFault(rule, format string, args ...any) *fault.Error {
