@@ -14,7 +14,7 @@ import (
 )
 
 func newCA(e *env) *cobra.Command {
-	return group("ca", "Manage the CAs that vouch for clients", newCAAdd(e), newCAList(e), newCAShow(e), newCAConfirm(e), newCARemove(e))
+	return group("ca", "Manage the CAs that vouch for clients", newCAAdd(e), newCAList(e), newCAShow(e), newCAConfirm(e), newCADecline(e), newCARemove(e))
 }
 
 func newCAAdd(e *env) *cobra.Command {
@@ -107,9 +107,9 @@ func newCAList(e *env) *cobra.Command {
 		Short: "List the CAs, or those that were proposed",
 		Args:  usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withStore(cmd.Context(), func(s *store.Store) error {
+			return e.withService(cmd.Context(), func(service *inventory.Service, s *store.Store) error {
 				if proposed {
-					return e.listProposals(cmd, s)
+					return e.listProposals(cmd, service)
 				}
 				bundles, err := s.Bundles(cmd.Context())
 				if err != nil {
@@ -132,7 +132,7 @@ func (e *env) bundleTable(bundles []inventory.Bundle) {
 	e.table("no CA is stored; add one by: certvigil ca add FILE", []string{"ID", "NAME", "HOSTNAMES", "EXPIRES", "FINGERPRINT"}, rows)
 }
 
-func (e *env) listProposals(cmd *cobra.Command, s *store.Store) error {
+func (e *env) listProposals(cmd *cobra.Command, s *inventory.Service) error {
 	proposals, err := s.Proposals(cmd.Context())
 	if err != nil {
 		return err
@@ -140,9 +140,9 @@ func (e *env) listProposals(cmd *cobra.Command, s *store.Store) error {
 	return e.print(orEmpty(proposals), func() {
 		var rows [][]string
 		for _, p := range proposals {
-			rows = append(rows, []string{p.Fingerprint, p.Bundle, p.Subject, stamp(p.NotAfter), p.ProposedBy})
+			rows = append(rows, []string{p.Fingerprint, p.Bundle, p.Subject, stamp(p.NotAfter), p.ProposedBy, stamp(p.ExpiresAt)})
 		}
-		e.table("no CA is proposed", []string{"FINGERPRINT", "BUNDLE", "SUBJECT", "ENDS", "PROPOSED BY"}, rows)
+		e.table("no CA is proposed", []string{"FINGERPRINT", "BUNDLE", "SUBJECT", "ENDS", "PROPOSED BY", "WAITS UNTIL"}, rows)
 	})
 }
 
@@ -180,10 +180,10 @@ its key can issue clients that are admitted.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if fingerprint == "" {
-				return fault.New(fault.Usage, "fingerprint", "no fingerprint is given").WithHint("give --fingerprint, as `certvigil ca list --proposed` shows it")
+				return noFingerprint()
 			}
 			return e.withService(cmd.Context(), func(s *inventory.Service, _ *store.Store) error {
-				done, err := s.Confirm(cmd.Context(), fingerprint, actor())
+				done, err := s.Confirm(cmd.Context(), "", fingerprint, actor())
 				if err != nil {
 					return err
 				}
@@ -193,6 +193,38 @@ its key can issue clients that are admitted.`,
 	}
 	cmd.Flags().StringVar(&fingerprint, "fingerprint", "", "whole SHA-256 `FINGERPRINT` of the proposed CA")
 	return e.withJSON(cmd)
+}
+
+func newCADecline(e *env) *cobra.Command {
+	var fingerprint string
+	cmd := &cobra.Command{
+		Use:   "decline",
+		Short: "Delete a CA that was proposed as a renewal",
+		Long: `Delete a CA that was proposed as a renewal. It was trusted nowhere, and the alerts
+of the CA that it was to replace go on. One that nobody confirms or declines goes
+by itself after 30 days.`,
+		Example: `  certvigil ca list --proposed
+  certvigil ca decline --fingerprint 3f1c…`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if fingerprint == "" {
+				return noFingerprint()
+			}
+			return e.withService(cmd.Context(), func(s *inventory.Service, _ *store.Store) error {
+				p, err := s.Decline(cmd.Context(), "", fingerprint, actor())
+				if err != nil {
+					return err
+				}
+				return e.print(p, func() { e.printf("declined %s, which was proposed for %s\n", p.Fingerprint, orDash(p.Bundle)) })
+			})
+		},
+	}
+	cmd.Flags().StringVar(&fingerprint, "fingerprint", "", "whole SHA-256 `FINGERPRINT` of the proposed CA")
+	return e.withJSON(cmd)
+}
+
+func noFingerprint() error {
+	return fault.New(fault.Usage, "fingerprint", "no fingerprint is given").WithHint("give --fingerprint, as `certvigil ca list --proposed` shows it")
 }
 
 func newCARemove(e *env) *cobra.Command {
@@ -215,6 +247,21 @@ func newCARemove(e *env) *cobra.Command {
 
 // showRenewal tells what a renewal did, and what is left to do.
 func (e *env) showRenewal(r inventory.Renewal) {
+	e.showOutcome(r)
+	for _, d := range r.Difference {
+		if d.Field == "validity" && !d.Loss {
+			continue // what a renewal is for
+		}
+		e.printf("%-12s %s → %s\n", strings.ReplaceAll(d.Field, "_", " "), orDash(d.Before), orDash(d.After))
+	}
+	for _, d := range r.Difference {
+		if d.Loss {
+			e.warn([]string{d.Warning})
+		}
+	}
+}
+
+func (e *env) showOutcome(r inventory.Renewal) {
 	switch r.Status {
 	case inventory.StatusProposed:
 		e.printf("proposed %s in place of %s; it is trusted nowhere yet\n", r.Proposal.Fingerprint, short(r.Replaces.Fingerprint))

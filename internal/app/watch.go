@@ -6,6 +6,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/scanner"
 )
 
@@ -119,7 +120,8 @@ func (a *App) scanned(ctx context.Context, r scanner.Result) {
 	a.heartbeat(ctx, r)
 }
 
-// retain deletes what is older than the retention, once a day.
+// retain deletes what is older than the retention, and proposals that nobody
+// confirmed, once a day.
 func (a *App) retain(ctx context.Context) error {
 	tick := time.NewTicker(retainEvery)
 	defer tick.Stop()
@@ -129,6 +131,9 @@ func (a *App) retain(ctx context.Context) error {
 		a.mu.Unlock()
 		if err := a.store.Purge(ctx, a.o.Now().Add(-retention)); err != nil && ctx.Err() == nil {
 			a.log.Error("deleting what is older than the retention", "error", err)
+		}
+		if err := a.store.ExpireProposals(ctx, a.o.Now().Add(-inventory.ProposalLife)); err != nil && ctx.Err() == nil {
+			a.log.Error("deleting proposals that nobody confirmed", "error", err)
 		}
 		select {
 		case <-ctx.Done():

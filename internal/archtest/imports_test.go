@@ -32,9 +32,10 @@ var mayImport = map[string][]string{
 	"internal/glob":      {"internal/fault"},
 	"internal/header":    {"internal/fault"},
 	"internal/hostname":  {"internal/fault"},
+	"internal/link":      {"internal/fault"},
 	"internal/inventory": {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/hostname"},
 
-	"templates":             {"internal/alert", "internal/fault"},
+	"templates":             {"internal/alert", "internal/cert", "internal/fault"},
 	"scanner":               {"internal/alert", "internal/fault"},
 	"notifier":              {"internal/alert", "internal/fault", "templates"},
 	"notifier/email":        {"internal/alert", "internal/fault", "notifier", "templates"},
@@ -55,7 +56,7 @@ var mayImport = map[string][]string{
 	"internal/demo":            {"internal/alert", "internal/certtest", "internal/fault"},
 
 	"internal/app": append([]string{
-		"enforcer", "internal/accesslog", "internal/api", "internal/config", "internal/fetch", "internal/dashboard", "internal/metrics", "internal/store",
+		"enforcer", "internal/accesslog", "internal/api", "internal/config", "internal/fetch", "internal/dashboard", "internal/link", "internal/metrics", "internal/store",
 		"notifier", "notifier/email", "notifier/slack", "notifier/webhook", "scanner", "templates",
 	}, inner...),
 	"cmd/certvigil": append([]string{"internal/app", "internal/config", "internal/demo", "internal/fetch", "internal/store"}, inner...),

@@ -198,8 +198,12 @@ func constraintsText(c *x509.Certificate, raw []byte) string {
 		word   string
 		values []string
 	}{
-		{"permits", c.PermittedDNSDomains}, {"permits", c.PermittedEmailAddresses}, {"permits", c.PermittedURIDomains},
-		{"excludes", c.ExcludedDNSDomains}, {"excludes", c.ExcludedEmailAddresses}, {"excludes", c.ExcludedURIDomains},
+		{"permits", c.PermittedDNSDomains},
+		{"permits", c.PermittedEmailAddresses},
+		{"permits", c.PermittedURIDomains},
+		{"excludes", c.ExcludedDNSDomains},
+		{"excludes", c.ExcludedEmailAddresses},
+		{"excludes", c.ExcludedURIDomains},
 	} {
 		if len(list.values) > 0 {
 			parts = append(parts, list.word+" "+joined(list.values))

@@ -139,3 +139,12 @@ func reason(err error) string {
 	}
 	return strings.TrimRight(text, " :")
 }
+
+// EncodePEM returns certificates as one PEM file.
+func EncodePEM(certs ...*x509.Certificate) []byte {
+	var out []byte
+	for _, c := range certs {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return out
+}

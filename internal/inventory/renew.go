@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/cert"
@@ -23,6 +22,8 @@ const (
 type Authority struct {
 	Write  bool   // may add a trust anchor
 	ItemID string // bound to this item: may renew nothing else, and this one with a new key
+	Once   bool   // ends with the first renewal of the item, also one that is not valid yet
+	Chains bool   // the listener has verified who issued the new client certificate
 }
 
 // A RenewRequest hands in the certificate that takes another's place.
@@ -43,6 +44,8 @@ type Renewal struct {
 	Bundles  []Bundle    `json:"bundles,omitempty"` // what is served now, for a CA
 	Proposal *Proposal   `json:"proposal,omitempty"`
 	Next     string      `json:"next,omitempty"` // what is left for somebody to do
+
+	Difference []cert.Difference `json:"difference,omitempty"` // in what the new one differs from the old one
 }
 
 // Renew puts a certificate in the place of a CA's or client's. It adds no
@@ -56,67 +59,61 @@ func (s *Service) Renew(ctx context.Context, r RenewRequest) (Renewal, error) {
 	if done, ok, err := s.renewedBefore(ctx, fresh, r); err != nil || ok {
 		return done, err
 	}
+	p, err := s.plan(ctx, fresh, r)
+	if err != nil {
+		return Renewal{}, err
+	}
+	if p.status == StatusProposed {
+		return s.propose(ctx, p, r.Actor)
+	}
+	return s.replace(ctx, p.old, fresh, Replacement{Source: s.uploadSource(r.Reference), Actor: r.Actor, Action: "item.renew", Once: r.Authority.Once})
+}
+
+// A Preview tells what a renewal would do.
+type Preview struct {
+	Status      string
+	Certificate *x509.Certificate
+	Replaces    alert.Item
+	Difference  []cert.Difference // changed or not
+}
+
+// Preview holds a renewal to all rules and changes nothing.
+func (s *Service) Preview(ctx context.Context, r RenewRequest) (Preview, error) {
+	fresh, err := s.parseRenewal(r.Data)
+	if err != nil {
+		return Preview{}, err
+	}
+	p, err := s.plan(ctx, fresh, r)
+	if err != nil {
+		return Preview{}, err
+	}
+	all, err := s.compare(ctx, p.current, fresh)
+	return Preview{Status: p.status, Certificate: fresh, Replaces: p.old, Difference: all}, err
+}
+
+// A plan is a renewal that the rules admit.
+type plan struct {
+	status         string
+	old            alert.Item
+	current, fresh *x509.Certificate
+}
+
+func (s *Service) plan(ctx context.Context, fresh *x509.Certificate, r RenewRequest) (plan, error) {
 	old, current, err := s.renewalTarget(ctx, fresh, r.ItemRef)
 	if err != nil {
-		return Renewal{}, err
+		return plan{}, err
 	}
 	if err := s.checkRenewal(ctx, old, current, fresh, r.Authority); err != nil {
-		return Renewal{}, err
+		return plan{}, err
 	}
-	if old.Kind == alert.KindCA && !mayAnchor(current, fresh, old, r.Authority) {
-		p, err := s.store.Propose(ctx, old.ID, fresh, r.Actor)
-		return Renewal{
-			Status: StatusProposed, Replaces: old, Proposal: &p,
-			Next: "an administrator compares the fingerprint with the CA's owner, then: certvigil ca confirm --fingerprint " + p.Fingerprint,
-		}, err
+	p := plan{status: StatusRenewed, old: old, current: current, fresh: fresh}
+	switch {
+	case old.Kind == alert.KindCA && !mayAnchor(current, fresh, old, r.Authority):
+		p.status = StatusProposed
+	case fresh.NotBefore.After(s.now()):
+		p.status = StatusPending
 	}
-	return s.replace(ctx, old, fresh, Replacement{Source: s.uploadSource(r.Reference), Actor: r.Actor, Action: "item.renew"})
-}
-
-// Confirm takes a proposed CA, named by its whole SHA-256 fingerprint (colons
-// and case do not matter), into the place it was proposed for. The rules of
-// succession hold as they do now: a proposal may have waited for long.
-func (s *Service) Confirm(ctx context.Context, fingerprint string, actor Actor) (Renewal, error) {
-	p, err := s.proposal(ctx, fingerprint)
-	if err != nil {
-		return Renewal{}, err
-	}
-	old, err := s.store.Item(ctx, p.ItemID)
-	if err != nil {
-		return Renewal{}, err
-	}
-	current, err := s.store.Certificate(ctx, old.ID)
-	if err != nil {
-		return Renewal{}, err
-	}
-	if err := s.checkRenewal(ctx, old, current, p.Certificate, Authority{Write: true}); err != nil {
-		return Renewal{}, err
-	}
-	return s.replace(ctx, old, p.Certificate, Replacement{
-		Source: s.uploadSource("proposal " + p.ID), Actor: actor, Action: "ca.confirm", ProposalID: p.ID,
-	})
-}
-
-// proposal returns the one of a fingerprint. Where a CA is proposed for several
-// places, its fingerprint does not say which one is meant: whoever proposes
-// must not choose where a confirmation counts.
-func (s *Service) proposal(ctx context.Context, fingerprint string) (Proposal, error) {
-	wanted := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(fingerprint), ":", ""))
-	all, err := s.store.Proposals(ctx)
-	if err != nil {
-		return Proposal{}, err
-	}
-	all = slices.DeleteFunc(all, func(p Proposal) bool { return p.Fingerprint != wanted })
-	switch len(all) {
-	case 0:
-		return Proposal{}, fault.New(fault.NotFound, "proposal", "no proposed CA has the fingerprint %q", fingerprint).
-			WithField("fingerprint").WithHint("see the whole fingerprints by: certvigil ca list --proposed")
-	case 1:
-		return all[0], nil
-	}
-	return Proposal{}, fault.New(fault.Conflict, "several_proposals", "the CA %s is proposed in the place of %d others, of the bundles %q and %q among them",
-		wanted, len(all), all[0].Bundle, all[1].Bundle).
-		WithField("fingerprint").WithHint("renew the one that is meant: certvigil cert renew ITEM FILE")
+	return p, nil
 }
 
 func (s *Service) parseRenewal(data []byte) (*x509.Certificate, error) {
@@ -193,7 +190,7 @@ func (s *Service) checkRenewal(ctx context.Context, old alert.Item, current, fre
 	if err := cert.CheckSuccessor(current, fresh, s.now()); err != nil {
 		return err
 	}
-	if old.Kind == alert.KindClient && !a.Write {
+	if old.Kind == alert.KindClient && !a.Write && !a.Chains {
 		return s.checkIssuer(ctx, current, fresh)
 	}
 	return nil
@@ -250,6 +247,8 @@ func (s *Service) replace(ctx context.Context, old alert.Item, fresh *x509.Certi
 	return s.renewal(ctx, item, old)
 }
 
+// renewal describes a succession that was made, from what is stored: so that
+// whoever asks again gets the same answer.
 func (s *Service) renewal(ctx context.Context, item, old alert.Item) (Renewal, error) {
 	out := Renewal{Status: StatusRenewed, Item: &item, Replaces: old}
 	if item.Watch == alert.Pending {
@@ -262,7 +261,9 @@ func (s *Service) renewal(ctx context.Context, item, old alert.Item) (Renewal, e
 		}
 		out.Bundles = append(out.Bundles, b)
 	}
-	return out, nil
+	all, err := s.compareItems(ctx, old.ID, item.ID)
+	out.Difference = changed(all)
+	return out, err
 }
 
 func otherItem() error {

@@ -163,7 +163,7 @@ func TestConfirm(t *testing.T) {
 		t.Fatalf("Renew: %q, %v; want proposed", proposed.Status, err)
 	}
 	for _, wrong := range []string{"", proposed.Proposal.Fingerprint[:32], item.Fingerprint} {
-		if _, err := b.Confirm(t.Context(), wrong, actor); !fault.Is(err, fault.NotFound) {
+		if _, err := b.Confirm(t.Context(), "", wrong, actor); !fault.Is(err, fault.NotFound) {
 			t.Errorf("Confirm(%q): %v, want fault.NotFound", wrong, err)
 		}
 	}
@@ -171,7 +171,7 @@ func TestConfirm(t *testing.T) {
 	for pair := range slices.Chunk([]byte(strings.ToUpper(proposed.Proposal.Fingerprint)), 2) {
 		colons = append(colons, string(pair))
 	}
-	done, err := b.Confirm(t.Context(), strings.Join(colons, ":"), actor)
+	done, err := b.Confirm(t.Context(), "", strings.Join(colons, ":"), actor)
 	if err != nil || done.Status != inventory.StatusRenewed {
 		t.Fatalf("Confirm: %q, %v; want renewed", done.Status, err)
 	}
@@ -227,7 +227,8 @@ func TestRenewClient(t *testing.T) {
 func TestConfirmLate(t *testing.T) {
 	t.Parallel()
 	for rule, meanwhile := range map[string]func(*testing.T, *bench, alert.Item){
-		"expired": func(_ *testing.T, b *bench, _ alert.Item) { b.now = start.Add(91 * alert.Day) },
+		"expired":  func(_ *testing.T, b *bench, _ alert.Item) { b.now = start.Add(25 * alert.Day) },
+		"proposal": func(_ *testing.T, b *bench, _ alert.Item) { b.now = start.Add(30*alert.Day + time.Millisecond) },
 		"not_trusted": func(t *testing.T, b *bench, old alert.Item) {
 			if _, err := b.SetTrust(t.Context(), old.ID, alert.Revoked, actor); err != nil {
 				t.Fatal(err)
@@ -237,11 +238,11 @@ func TestConfirmLate(t *testing.T) {
 		t.Run(rule, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			old := b.addCA(t, "ca", certtest.NewCA(certtest.CommonName("CA"), until(30*alert.Day))).Members[0].Item
-			p := b.propose(t, "ca", certtest.NewCA(certtest.CommonName("CA"), until(90*alert.Day)))
+			old := b.addCA(t, "ca", certtest.NewCA(certtest.CommonName("CA"), until(10*alert.Day))).Members[0].Item
+			p := b.propose(t, "ca", certtest.NewCA(certtest.CommonName("CA"), until(20*alert.Day)))
 			meanwhile(t, b, old)
 			before := b.generation(t)
-			if done, err := b.Confirm(t.Context(), p.Fingerprint, actor); fault.Rule(err) != rule || b.generation(t) != before {
+			if done, err := b.Confirm(t.Context(), "", p.Fingerprint, actor); fault.Rule(err) != rule || b.generation(t) != before {
 				t.Errorf("Confirm: %q, %v; want the rule %s", done.Status, err, rule)
 			}
 		})
@@ -259,7 +260,7 @@ func TestConfirmSeveral(t *testing.T) {
 	b.propose(t, "production", fresh)
 	p := b.propose(t, "test", fresh)
 	before := b.generation(t)
-	if done, err := b.Confirm(t.Context(), p.Fingerprint, actor); fault.Rule(err) != "several_proposals" || b.generation(t) != before {
+	if done, err := b.Confirm(t.Context(), "", p.Fingerprint, actor); fault.Rule(err) != "several_proposals" || b.generation(t) != before {
 		t.Errorf("Confirm: %q, %v; want the rule several_proposals", done.Status, err)
 	}
 }

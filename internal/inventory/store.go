@@ -43,6 +43,12 @@ type Store interface {
 	// Predecessor returns the item that the given one replaced last, or will
 	// replace when it becomes valid, or fault.NotFound.
 	Predecessor(ctx context.Context, itemID string) (alert.Item, error)
+	// Successor returns the item that replaced the given one, or waits to
+	// become valid to do so, or fault.NotFound.
+	Successor(ctx context.Context, itemID string) (alert.Item, error)
+	// Issued returns up to limit active client certificates that are known
+	// under an issuer's name, as cert.IssuerDN writes it.
+	Issued(ctx context.Context, issuer string, limit int) ([]alert.Item, error)
 	// SetTrust and SetWatch change one item. Becoming active again starts a
 	// new epoch; leaving active cancels unsettled deliveries.
 	SetTrust(ctx context.Context, itemID string, t alert.Trust, actor Actor) error
@@ -67,7 +73,10 @@ type Store interface {
 	// Replace carries out a renewal and returns the new item.
 	Replace(ctx context.Context, r Replacement) (alert.Item, error)
 	// Propose stores a proposal; the same one again is returned as it stands.
+	// It lets those go that have expired, and returns fault.Conflict when too
+	// many wait.
 	Propose(ctx context.Context, itemID string, c *x509.Certificate, actor Actor) (Proposal, error)
 	Proposals(ctx context.Context) ([]Proposal, error)
+	// RemoveProposal deletes one that was declined.
 	RemoveProposal(ctx context.Context, id string, actor Actor) error
 }

@@ -40,6 +40,7 @@ type Bundle struct {
 const (
 	ActorLocal  = "local"  // a user of the command line; ID is the OS user
 	ActorToken  = "token"  // ID is the token's id
+	ActorLink   = "link"   // a signed link in a message; ID is the item it was made for
 	ActorClient = "client" // ID is the client certificate's fingerprint
 	ActorSystem = "system" // the daemon itself
 )
@@ -62,8 +63,12 @@ type Proposal struct {
 	NotAfter    time.Time         `json:"not_after"`
 	ProposedBy  string            `json:"proposed_by"` // "kind:id" of the actor
 	CreatedAt   time.Time         `json:"created_at"`
+	ExpiresAt   time.Time         `json:"expires_at"` // when it goes if nobody has confirmed it
 	Certificate *x509.Certificate `json:"-"`
 }
+
+// ProposalLife is how long a proposal waits to be confirmed.
+const ProposalLife = 30 * alert.Day
 
 // A Token is a credential of the admin listener. Its secret is stored hashed.
 type Token struct {
@@ -153,4 +158,5 @@ type Replacement struct {
 	Actor       Actor
 	Action      string // for the audit row
 	ProposalID  string // deleted in the same transaction; may be ""
+	Once        bool   // refused when another successor waits to become valid
 }

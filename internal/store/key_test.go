@@ -145,3 +145,30 @@ func TestSigningKey_IsSealedToItsRow(t *testing.T) {
 		t.Errorf("a value copied to another row was opened: %d keys", len(keys))
 	}
 }
+
+// The key of links is that of the key file: the same at every start, another
+// one with another file, and never the key itself.
+func TestLinkKey(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "certvigil.db")
+	keyOf := func() []byte {
+		t.Helper()
+		key, err := openAt(t, store.Options{DSN: path}).LinkKey(t.Context())
+		if err != nil || len(key) != 32 {
+			t.Fatalf("%d bytes, %v", len(key), err)
+		}
+		return key
+	}
+	writeFile(t, path+".key", strings.Repeat("ab", 32), 0o600)
+	first := keyOf()
+	if !bytes.Equal(first, keyOf()) {
+		t.Error("another key at the next start: the links of sent mails are dead")
+	}
+	if raw, err := hex.DecodeString(strings.Repeat("ab", 32)); err != nil || bytes.Equal(first, raw) {
+		t.Error("the key of links is the key that seals")
+	}
+	writeFile(t, path+".key", strings.Repeat("cd", 32), 0o600)
+	if bytes.Equal(first, keyOf()) {
+		t.Error("the same key by another key file")
+	}
+}

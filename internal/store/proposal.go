@@ -150,6 +150,7 @@ func scanProposal(row scanner) (p inventory.Proposal, err error) {
 		return p, err
 	}
 	p.CreatedAt, p.Bundle = fromMillis(created), bundle.String
+	p.ExpiresAt = p.CreatedAt.Add(inventory.ProposalLife)
 	if p.Certificate, err = x509.ParseCertificate(der); err != nil {
 		return p, fmt.Errorf("parsing the certificate of proposal %s: %w", p.ID, err)
 	}

@@ -40,6 +40,11 @@ func (s *Store) replace(ctx context.Context, t *tx, old alert.Item, r inventory.
 	if id, err := t.replacedAlready(ctx, old, cert.Fingerprint(r.Certificate)); err != nil || id != "" {
 		return id, err
 	}
+	if r.Once {
+		if err := t.checkFirst(ctx, old.ID); err != nil {
+			return "", err
+		}
+	}
 	id, _, err := s.putItem(ctx, t, inventory.NewItem{
 		Kind: old.Kind, Certificate: r.Certificate, Labels: old.Labels, Source: r.Source, Actor: r.Actor,
 	})
@@ -95,6 +100,17 @@ func (t *tx) replacedAlready(ctx context.Context, old alert.Item, fingerprint st
 			WithHint("a revoked or removed certificate has no successor; add the new one by itself")
 	}
 	return "", nil
+}
+
+// checkFirst refuses an item for which another certificate waits already.
+func (t *tx) checkFirst(ctx context.Context, oldID string) error {
+	var waiting int
+	err := t.row(ctx, `SELECT COUNT(*) FROM successions WHERE old_item_id = ?`, oldID).Scan(&waiting)
+	if err == nil && waiting > 0 {
+		return fault.New(fault.Conflict, "link_used", "a renewed certificate was handed in already, and takes over when it is valid").
+			WithHint("an administrator can still put another one in its place: certvigil cert renew %s FILE", oldID)
+	}
+	return err
 }
 
 // putInPlace puts the new item into the old one's bundles and takes over its

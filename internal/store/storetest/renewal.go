@@ -256,7 +256,7 @@ var renewalTests = map[string]func(*world){
 		})
 		want := inventory.Proposal{
 			ID: p.ID, ItemID: old.ID, Bundle: "root", Fingerprint: cert.Fingerprint(fresh.Certificate), Subject: "CN=Root",
-			NotAfter: fresh.NotAfter, ProposedBy: "local:alice", CreatedAt: Start, Certificate: p.Certificate,
+			NotAfter: fresh.NotAfter, ProposedBy: "local:alice", CreatedAt: Start, ExpiresAt: Start.Add(30 * alert.Day), Certificate: p.Certificate,
 		}
 		if diff := cmp.Diff(want, p); diff != "" || !p.Certificate.Equal(fresh.Certificate) {
 			w.Error(diff)
@@ -278,18 +278,20 @@ var renewalTests = map[string]func(*world){
 	},
 	"proposal: so many wait for one item, and no more": func(w *world) {
 		b := w.addBundle("root", nil, w.ca("Root", 20), w.ca("Other", 20))
-		propose := func(member int) (*certtest.Certificate, error) {
+		by := func(id string) inventory.Actor { return inventory.Actor{Kind: inventory.ActorToken, ID: id} }
+		proposeBy := func(member int, who string) (*certtest.Certificate, error) {
 			fresh := w.ca("Root", 400)
-			_, err := w.Propose(w.ctx(), b.Members[member].Item.ID, fresh.Certificate, actor)
+			_, err := w.Propose(w.ctx(), b.Members[member].Item.ID, fresh.Certificate, by(who))
 			return fresh, err
 		}
+		propose := func(member int) (*certtest.Certificate, error) { return proposeBy(member, "last") }
 		fresh, err := propose(0)
 		w.ok(err)
-		for range 19 {
-			_, err := propose(0)
+		for i := range 19 {
+			_, err := proposeBy(0, string(rune('a'+i/5)))
 			w.ok(err)
 		}
-		_, err = propose(0)
+		_, err = propose(0) // the 21st
 		w.fails(err, fault.Conflict, "proposals")
 		_, err = w.Propose(w.ctx(), b.Members[0].Item.ID, fresh.Certificate, actor)
 		w.ok(err) // it is there already
@@ -297,6 +299,50 @@ var renewalTests = map[string]func(*world){
 		w.ok(err)
 		if list, err := w.Proposals(w.ctx()); err != nil || len(list) != 21 {
 			w.Errorf("%d proposals, %v", len(list), err)
+		}
+	},
+	"proposal: one proposer leaves room for others": func(w *world) {
+		old := w.addBundle("root", nil, w.ca("Root", 20)).Members[0].Item
+		propose := func(kind, id string) error {
+			_, err := w.Propose(w.ctx(), old.ID, w.ca("Root", 400).Certificate, inventory.Actor{Kind: kind, ID: id})
+			return err
+		}
+		for range 5 {
+			w.ok(propose(inventory.ActorToken, "leaked"))
+		}
+		w.fails(propose(inventory.ActorToken, "leaked"), fault.Conflict, "proposals")
+		w.ok(propose(inventory.ActorToken, "honest"))
+		w.ok(propose(inventory.ActorLink, "leaked"))
+		if list, err := w.Proposals(w.ctx()); err != nil || len(list) != 7 {
+			w.Errorf("%d proposals, %v", len(list), err)
+		}
+	},
+	"proposal: goes after 30 days, and makes room": func(w *world) {
+		old := w.addBundle("root", nil, w.ca("Root", 90)).Members[0].Item
+		propose := func(who int) error {
+			_, err := w.Propose(w.ctx(), old.ID, w.ca("Root", 400).Certificate, inventory.Actor{Kind: inventory.ActorToken, ID: string(rune('a' + who))})
+			return err
+		}
+		for i := range 20 {
+			w.ok(propose(i / 5))
+		}
+		w.now = Start.Add(inventory.ProposalLife)
+		w.ok(w.ExpireProposals(w.ctx(), w.now.Add(-inventory.ProposalLife)))
+		w.fails(propose(9), fault.Conflict, "proposals")
+		w.now = w.now.Add(time.Millisecond)
+		w.ok(propose(9))
+		if list, err := w.Proposals(w.ctx()); err != nil || len(list) != 1 {
+			w.Errorf("%d proposals, %v", len(list), err)
+		}
+		w.now = w.now.Add(inventory.ProposalLife + time.Millisecond)
+		w.bumps(false, func() { w.ok(w.ExpireProposals(w.ctx(), w.now.Add(-inventory.ProposalLife))) })
+		if list, err := w.Proposals(w.ctx()); err != nil || len(list) != 0 {
+			w.Errorf("%v, %v", list, err)
+		}
+		rows, err := w.Audit(w.ctx(), 1)
+		w.ok(err)
+		if len(rows) != 1 || rows[0].Action != "proposal.expire" || rows[0].ActorKind != inventory.ActorSystem || rows[0].Object != "item:"+old.ID {
+			w.Errorf("audit: %+v", rows)
 		}
 	},
 	"proposal: goes with its confirmation, its removal and its bundle": func(w *world) {

@@ -38,6 +38,7 @@ type Storer interface {
 	DeliveryCounts(ctx context.Context) (map[alert.DeliveryState]int, error)
 	CountEnding(ctx context.Context, edges []time.Time) (map[alert.Kind][]int, error)
 	Recover(ctx context.Context) error
+	ExpireProposals(ctx context.Context, before time.Time) error
 	CreateToken(ctx context.Context, token inventory.Token, actor inventory.Actor) error
 	Tokens(ctx context.Context) ([]inventory.Token, error)
 	TokenByHash(ctx context.Context, hash []byte) (inventory.Token, error)
