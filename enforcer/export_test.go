@@ -12,9 +12,11 @@ import (
 
 // Seams for the tests of pure parts.
 var (
-	ClientAddr    = clientAddr
-	CanonicalPath = canonicalPath
-	Network       = network
+	ClientAddr = clientAddr
+
+	ForwardedElement = forwardedElement
+	CanonicalPath    = canonicalPath
+	Network          = network
 )
 
 // Strip leaves of a header what an origin gets of it.

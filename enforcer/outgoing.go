@@ -3,6 +3,7 @@ package enforcer
 import (
 	"encoding/hex"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -79,13 +80,26 @@ func asksForWebSocket(in *http.Request) bool {
 		httpguts.HeaderValuesContainsToken(in.Header["Connection"], "upgrade")
 }
 
+// misframed reports whether the request announces another length than it has.
+// Over HTTP/2 its frames have the say, and net/http compares only some of what
+// a client announces.
+func misframed(in *http.Request) bool {
+	for _, announced := range in.Header["Content-Length"] {
+		if n, err := strconv.ParseInt(announced, 10, 64); err != nil || n != in.ContentLength {
+			return true
+		}
+	}
+	return false
+}
+
 // target keeps path and query byte for byte, behind the origin's own path.
+// What is not in origin form is left for the check of the whole request.
 func target(base string, in *http.Request) string {
 	raw := in.RequestURI
-	if !strings.HasPrefix(raw, "/") { // absolute form (RFC 9112 §3.2.2)
+	if in.ProtoMajor == 1 && !strings.HasPrefix(raw, "/") { // absolute form (RFC 9112 §3.2.2)
 		raw = in.URL.RequestURI()
 	}
-	if base == "" {
+	if base == "" || !strings.HasPrefix(raw, "/") {
 		return raw
 	}
 	return base + raw

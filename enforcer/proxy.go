@@ -69,6 +69,10 @@ func (e *Enforcer) forward(w http.ResponseWriter, r *http.Request, x *exchange) 
 	if out.upload != nil {
 		defer func() { t.received = out.upload.count.Load() }()
 	}
+	if misframed(r) {
+		e.originFailed(w, r, x, out, fault.New(fault.Invalid, "content_length", "the request is not as long as it announces"))
+		return
+	}
 	asked := e.now()
 	res, err := e.origins.Do(r.Context(), x.app.origin, &out.request)
 	if err != nil {
