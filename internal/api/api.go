@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	v4 "github.com/certvigil/certvigil/internal/api/v4"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 )
@@ -46,6 +47,7 @@ type Options struct {
 	Renewer Renewer
 	Tokens  Tokens
 	Revoker Revoker                     // nil = no POST /crls
+	V4      v4.Options                  // its Authorize, RequestID and Logger are set here; without a Reader there is no such API
 	Ready   func(context.Context) error // nil = always ready
 	Metrics http.Handler                // of GET /metrics; nil = none
 	Now     func() time.Time
@@ -57,6 +59,7 @@ type server struct {
 	renewer Renewer
 	revoker Revoker
 	tokens  Tokens
+	v4      *v4.Handler // nil = none
 	ready   func(context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
@@ -89,7 +92,12 @@ func New(o Options) (http.Handler, error) {
 		s.route(mux, "/metrics", method{http.MethodGet, o.Metrics})
 	}
 	mux.Handle("/", s.handle(notFound))
-	return s.wrap(mux), nil
+	if o.V4.Reader != nil {
+		if err := s.openV4(o.V4); err != nil {
+			return nil, err
+		}
+	}
+	return s.wrap(s.front(mux)), nil
 }
 
 // A method is what serves one HTTP method of a path.

@@ -23,6 +23,12 @@ const maxSecret = 512
 // same address.
 func (s *server) authorize(w http.ResponseWriter, r *http.Request, scope string) (inventory.Token, error) {
 	secret, err := bearer(r)
+	return s.admit(w, r, scope, secret, err)
+}
+
+// admit is authorize for a secret from wherever the request bears it, or for
+// the error of its finding. The scope "" is any.
+func (s *server) admit(w http.ResponseWriter, r *http.Request, scope, secret string, err error) (inventory.Token, error) {
 	if err != nil {
 		return inventory.Token{}, s.unauthorized(w, r, realm, err)
 	}
@@ -36,7 +42,7 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, scope string)
 		return inventory.Token{}, s.unauthorized(w, r, realm+`, error="invalid_token"`,
 			fault.New(fault.Unauthorized, "token", "the token is unknown or has expired").WithHint("make one: certvigil token create --name NAME --scope %s", scope))
 	}
-	if !token.Allows(scope) {
+	if scope != "" && !token.Allows(scope) {
 		w.Header().Set("WWW-Authenticate", realm+`, error="insufficient_scope", scope="`+scope+`"`)
 		return inventory.Token{}, fault.New(fault.Forbidden, "scope", "the token has no scope %q", scope).
 			WithHint("make one that has: certvigil token create --name NAME --scope %s", scope)

@@ -52,7 +52,7 @@ func (s *server) panicked(w *answer, r *http.Request, p any) {
 	}
 	s.log.Error("request panicked", "request_id", requestID(r.Context()), "panic", p, "stack", string(debug.Stack()))
 	if w.status == 0 {
-		s.fail(w, r, fmt.Errorf("handler panicked: %v", p))
+		s.failure(r)(w, r, fmt.Errorf("handler panicked: %v", p))
 	}
 }
 

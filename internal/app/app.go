@@ -237,7 +237,7 @@ func (a *App) applyTrust(ctx context.Context, cfg *config.Config) error {
 func (a *App) buildAdmin(context.Context) error {
 	handler, err := api.New(api.Options{
 		Renewer: inventory.New(a.store, a.o.Now), Revoker: inventory.New(a.store, a.o.Now), Tokens: a.store, Now: a.o.Now, Logger: a.log,
-		Ready: a.ready, Metrics: a.metrics.Handler(),
+		Ready: a.ready, Metrics: a.metrics.Handler(), V4: a.v4Options(),
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/certvigil/certvigil/enforcer"
+	v4 "github.com/certvigil/certvigil/internal/api/v4"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/hostname"
 	"github.com/certvigil/certvigil/internal/inventory"
@@ -54,4 +55,18 @@ func settingRemarks(declared []config.Application, settings []inventory.Hostname
 		}
 	}
 	return remarks
+}
+
+// v4Options says what the reference-compatible API works on. Its settings are
+// remarked on by the configuration that is in force.
+func (a *App) v4Options() v4.Options {
+	service := inventory.New(a.store, a.o.Now)
+	return v4.Options{
+		Reader: service, Editor: service, Settings: service, AccountID: a.cfg.Admin.AccountID,
+		Remarks: func(list []inventory.HostnameSetting) []string {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return settingRemarks(a.cfg.Applications, list)
+		},
+	}
 }

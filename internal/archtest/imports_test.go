@@ -48,7 +48,8 @@ var mayImport = map[string][]string{
 
 	"internal/store":           inner,
 	"internal/store/storetest": append([]string{"internal/certtest", "internal/store", "notifier", "scanner"}, inner...),
-	"internal/api":             append([]string{"templates"}, inner...),
+	"internal/api":             append([]string{"internal/api/v4", "templates"}, inner...),
+	"internal/api/v4":          inner,
 	"internal/dashboard":       append([]string{"templates"}, inner...),
 	"internal/config":          {"internal/alert", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "templates"},
 	"internal/metrics":         {"internal/alert", "internal/fault"},
@@ -56,7 +57,7 @@ var mayImport = map[string][]string{
 	"internal/demo":            {"internal/alert", "internal/certtest", "internal/fault"},
 
 	"internal/app": append([]string{
-		"enforcer", "internal/accesslog", "internal/api", "internal/config", "internal/fetch", "internal/dashboard", "internal/link", "internal/metrics", "internal/store",
+		"enforcer", "internal/accesslog", "internal/api", "internal/api/v4", "internal/config", "internal/fetch", "internal/dashboard", "internal/link", "internal/metrics", "internal/store",
 		"notifier", "notifier/email", "notifier/slack", "notifier/webhook", "scanner", "templates",
 	}, inner...),
 	"cmd/certvigil": append([]string{"internal/app", "internal/config", "internal/demo", "internal/fetch", "internal/store"}, inner...),

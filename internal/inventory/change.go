@@ -44,7 +44,7 @@ type Check func(Bundle) error
 // of [Service.Renew] with the authority to add trust anchors; what the upload
 // leaves out stays. The same again changes nothing.
 func (s *Service) UpdateCA(ctx context.Context, u CAUpdate) (bundle Bundle, warnings []string, err error) {
-	b, err := s.bundleByID(ctx, u.ID)
+	b, err := s.BundleByID(ctx, u.ID)
 	if err != nil {
 		return Bundle{}, nil, err
 	}
@@ -69,7 +69,7 @@ func (s *Service) UpdateCA(ctx context.Context, u CAUpdate) (bundle Bundle, warn
 // RemoveUnused removes a bundle, unless it has hostnames and force is not
 // given: what is in use is not to vanish by a slip.
 func (s *Service) RemoveUnused(ctx context.Context, id string, force bool, check Check, actor Actor) error {
-	if _, err := s.bundleByID(ctx, id); err != nil {
+	if _, err := s.BundleByID(ctx, id); err != nil {
 		return err
 	}
 	return s.store.RemoveBundle(ctx, id, actor, func(b Bundle) error {
@@ -86,14 +86,21 @@ func (s *Service) RemoveUnused(ctx context.Context, id string, force bool, check
 	})
 }
 
-// bundleByID takes no names and no prefixes: programs say what they mean.
-func (s *Service) bundleByID(ctx context.Context, id string) (Bundle, error) {
+// BundleByID returns the bundle of a whole id, or fault.NotFound. It takes no
+// names and no prefixes: programs say what they mean.
+func (s *Service) BundleByID(ctx context.Context, id string) (Bundle, error) {
 	b, err := s.store.Bundle(ctx, id)
-	if err == nil && b.ID != id {
-		err = fault.New(fault.NotFound, "no_bundle", "there is no CA bundle of the id %q", id)
+	if err == nil && b.ID == id {
+		return b, nil
 	}
-	return b, err
+	if err == nil || fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict) {
+		return Bundle{}, fault.New(fault.NotFound, "no_bundle", "there is no certificate of the id %.64q", id)
+	}
+	return Bundle{}, err
 }
+
+// Bundles returns every bundle by name.
+func (s *Service) Bundles(ctx context.Context) ([]Bundle, error) { return s.store.Bundles(ctx) }
 
 // renewals returns what an upload replaces in a bundle. An upload of nothing
 // but what the bundle holds is none, even after its end.

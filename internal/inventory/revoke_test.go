@@ -52,7 +52,8 @@ func matching(warnings []string, parts ...string) (found []string) {
 func TestAddCRL_TellsWhatItMeans(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	ca, namesake := certtest.NewCA(certtest.CommonName("Root"), until(alert.Day)), certtest.NewCA(certtest.CommonName("Root"), until(alert.Day))
+	ca := certtest.NewCA(certtest.CommonName("Root"), certtest.Serial(7701), until(alert.Day)) // 1E15: not to be mistaken for 5 or 1000
+	namesake := certtest.NewCA(certtest.CommonName("Root"), certtest.Serial(7702), until(alert.Day))
 	middle := ca.Intermediate(certtest.CommonName("Middle"), certtest.Serial(77), until(alert.Day))
 	b.addCA(t, "namesake", namesake)
 	if _, _, _, err := b.AddCA(t.Context(), inventory.Upload{Data: certtest.PEM(middle, ca), Name: "root", Actor: actor}); err != nil {

@@ -1,0 +1,45 @@
+package v4_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	v4 "github.com/certvigil/certvigil/internal/api/v4"
+)
+
+// FuzzRouter holds that no request below the prefix brings a 5xx, a panic or
+// anything but an envelope, whoever sends it.
+func FuzzRouter(f *testing.F) {
+	b := newBench(f)
+	made := b.create("root", []string{"a.example.com"}, newCA("Root", 400).PEM())
+	one := strings.TrimPrefix(base, v4.Prefix)
+	f.Add("GET", one+"?page=2&per_page=1&expiring_before=2026-03-01T12:00:00Z", "application/json", "", true)
+	f.Add("POST", one, "application/json", encode(f, "name", "x", "certificate", string(newCA("New", 9).PEM()), "associated_hostnames", []string{"a.example.com"}), true)
+	f.Add("PUT", one+"/"+made.ID, "application/json", `{"name":"x","associated_hostnames":["*.example.com"],"certificate":null}`, true)
+	f.Add("PUT", one+"/settings", "application/json; charset=utf-8", `{"settings":[{"hostname":"a.example.com","client_certificate_forwarding":true}]}`, true)
+	f.Add("PUT", one+"/settings", "application/json", "{\"settings\":[{\"hostname\":\"\x00\xff\"}]}", true)
+	f.Add("DELETE", one+"/"+made.ID+"?force=maybe", "", "", true)
+	f.Add("GET", one+"/%2e%2e/%00%zz", "", "", true)
+	f.Add("HEAD", "user/tokens/verify", "", "", false)
+	f.Add("CONNECT", "zones//access/../x", "text/plain", "", false)
+	f.Add("OPTIONS", "*", "", "", true)
+	f.Fuzz(func(t *testing.T, method, target, contentType, body string, known bool) {
+		r, err := http.NewRequest(method, "http://admin.example.com"+v4.Prefix+target, strings.NewReader(body))
+		if err != nil || !strings.HasPrefix(r.URL.Path, v4.Prefix) {
+			t.Skip("no request for this API")
+		}
+		r.RequestURI = v4.Prefix + target
+		if known {
+			r.Header.Set("Authorization", "Bearer "+b.write)
+		}
+		r.Header.Set("Content-Type", contentType)
+		w := httptest.NewRecorder()
+		b.ServeHTTP(w, r)
+		if got := envelope(t, w); got.status >= 500 {
+			t.Fatalf("status %d: %s\n%s", got.status, got.body, b.log)
+		}
+		b.log.Reset()
+	})
+}
