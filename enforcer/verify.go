@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/cert"
@@ -15,6 +16,7 @@ import (
 // at the very end, with at least one chain that is wholly valid and unrevoked.
 func (s *snapshot) examine(chain []*x509.Certificate, set *authorities, now time.Time) (v *verdict) {
 	v = &verdict{seq: s.seq, set: set.id}
+	defer v.boundDetail()
 	defer v.refuseOnPanic()
 	v.until = horizon(now, chain, set.members)
 	if v.reason, v.detail = s.limits.precheck(chain); v.reason != "" {
@@ -47,6 +49,18 @@ func (s *snapshot) examine(chain []*x509.Certificate, set *authorities, now time
 func (v *verdict) refuseOnPanic() {
 	if p := recover(); p != nil {
 		v.valid, v.reason, v.detail = false, ReasonUntrusted, fmt.Sprint("verifying the chain panicked: ", p)
+	}
+}
+
+// maxDetail is how much of a detail is kept.
+const maxDetail = 512
+
+// boundDetail cuts the detail short. Errors of crypto/x509 quote names, which
+// anybody can make as long as a chain may be, and it is kept with the verdict
+// and logged with every request.
+func (v *verdict) boundDetail() {
+	if len(v.detail) > maxDetail {
+		v.detail = strings.ToValidUTF8(v.detail[:maxDetail], "") + "…"
 	}
 }
 

@@ -105,6 +105,19 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// TestDetail_bounded: what is kept of a refused stranger, and logged with each
+// of his requests, does not grow with the names in what he sends.
+func TestDetail_bounded(t *testing.T) {
+	t.Parallel()
+	long := certtest.CommonName(strings.Repeat("\x01", 20000))
+	leaf := certtest.NewCA(long).Issue(certtest.Client())
+	c := newPKI().path(leaf, certtest.NewCA().Intermediate(long)) // of that name, with another key
+	valid, reason, detail, _ := c.Examine()
+	if valid || reason != enforcer.ReasonUntrusted || !strings.Contains(detail, "unknown authority") || len(detail) > 1024 {
+		t.Errorf("valid %v, reason %q, %d bytes of detail: %.100s", valid, reason, len(detail), detail)
+	}
+}
+
 const systemRoot = "CERTVIGIL_TEST_SYSTEM_ROOT"
 
 // TestSystemRoots runs itself in a process whose system trusts a CA, and sees
