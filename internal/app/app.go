@@ -71,6 +71,7 @@ type App struct {
 	notifier  *notifier.Notifier
 	metrics   *metrics.Metrics
 	admin     *adminServer
+	refresher *refresher
 
 	accepted time.Time // when an operator last confirmed the clock, as of New
 
@@ -100,6 +101,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	a := &App{o: o, log: o.Logger, clock: &floorClock{wall: o.Now}, failed: make(chan error, parts)}
 	a.run, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	a.refresher = a.newRefresher()
 	if err := a.build(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -262,7 +264,7 @@ func (a *App) Start() error {
 	a.goRun("retention", a.retain)
 	a.goRun("watcher of files", a.watchFiles)
 	a.goRun("key rotation", a.rotate)
-	a.goRun("refreshing of revocation lists", a.newRefresher().run)
+	a.goRun("refreshing of revocation lists", a.refresher.run)
 	a.announce(a.run)
 	notifySystemd(daemon.SdNotifyReady)
 	return nil

@@ -104,6 +104,8 @@ func newMill(t *testing.T, more string) *mill {
 	t.Helper()
 	m := &mill{clock: &testClock{at: time.Now().UTC().Truncate(time.Second)}}
 	m.house = newHouse(t, func(h *house) string { h.now = m.clock.now; return h.guarding(closed, "30d") + more })
+	m.App.refresher.mu.Lock() // the daemon's own, which looks whenever it likes, claims nothing
+	t.Cleanup(m.App.refresher.mu.Unlock)
 	m.refresher = m.newRefresher()
 	m.ca, _ = m.admit()
 	return m
