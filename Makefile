@@ -9,7 +9,7 @@ export CGO_ENABLED := 1
 MODULES  := . test tools
 TESTED   := . test
 LINT     := $(CURDIR)/bin/golangci-lint
-FUZZTIME ?= 10s
+FUZZTIME ?= 1m
 BENCH    ?= .
 GOTEST   := go test -race -shuffle=on
 
@@ -73,7 +73,7 @@ conformance: ## run every case of x509-limbo (LIMBO=path/to/limbo.json)
 bench: ## run the benchmarks (BENCH=regexp)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-fuzz: ## run each fuzz target for a while (FUZZTIME=10s)
+fuzz: ## run each fuzz target for a minute (FUZZTIME=1m)
 	@grep -rlE --include='*_test.go' --exclude-dir=test '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
 		for target in $$(go test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
 			echo "== fuzz: $$dir $$target"; \
