@@ -20,6 +20,10 @@ type Message struct {
 	Now       time.Time // what the words of the message are true for
 	AdminURL  string    // [admin] public_url, no trailing slash
 	Test      bool      // made by `channel test`
+
+	// Links are the addresses, by item id, at which a person renews the item.
+	// Whoever has one may do so: they go to people alone, never to a log.
+	Links map[string]string
 }
 
 // A Channel sends messages. Send must honour ctx, put a deadline on every
@@ -35,6 +39,6 @@ type Channel interface {
 func (m Message) Words() templates.Message {
 	return templates.Message{
 		ID: m.ID, Channel: m.Channel, Rule: m.Rule, Entries: m.Entries,
-		Now: m.Now, AdminURL: m.AdminURL, Test: m.Test,
+		Now: m.Now, AdminURL: m.AdminURL, Test: m.Test, Links: m.Links,
 	}
 }

@@ -57,6 +57,9 @@ type Options struct {
 	// Held says whether the clock cannot be believed, so that nothing is sent
 	// by it: a message would tell wrong times. Nil = never. Kick when it ends.
 	Held func() bool
+	// Link returns the address below the admin URL at which a person renews an
+	// item without a token, "" when there is none. Nil = never.
+	Link func(adminURL string, item alert.Item) string
 
 	SendTimeout time.Duration // of one Send; default 60 s
 	Lease       time.Duration // of a claimed delivery; default 5 min
@@ -109,6 +112,9 @@ func defaults(o *Options) {
 	}
 	if o.Held == nil {
 		o.Held = func() bool { return false }
+	}
+	if o.Link == nil {
+		o.Link = func(string, alert.Item) string { return "" }
 	}
 	if o.Rand == nil {
 		o.Rand = mathrand.Float64

@@ -16,7 +16,10 @@ import (
 func TestNotifier_sends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ok := &sender{}
-		r := start(t, notifier.Options{Setup: notifier.Setup{Channels: []notifier.Config{config("a", ok)}}})
+		r := start(t, notifier.Options{
+			Setup: notifier.Setup{Channels: []notifier.Config{config("a", ok)}},
+			Link:  func(adminURL string, i alert.Item) string { return adminURL + "/link-of-" + i.ID },
+		})
 		r.add("d1", "a")
 		r.kick()
 		r.wantState("d1", alert.StateSent)
@@ -27,6 +30,9 @@ func TestNotifier_sends(t *testing.T) {
 		m := got[0]
 		if m.ID != "d1" || m.Attempt != 1 || m.Rule != "default" || m.AdminURL != "https://certvigil.example.com" || !m.Now.Equal(time.Now()) || len(m.Entries) != 1 {
 			t.Errorf("message %+v", m)
+		}
+		if i := m.Entries[0].Item; i == nil || m.Links[i.ID] != "https://certvigil.example.com/link-of-"+i.ID {
+			t.Errorf("links %v of %+v", m.Links, i)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/templates"
 	"github.com/certvigil/certvigil/internal/fault"
 )
 
@@ -218,11 +219,26 @@ func (w *worker) send(ctx context.Context, job alert.Job, now time.Time) (err er
 			err = fmt.Errorf("panic in the channel: %v", p)
 		}
 	}()
-	d := job.Delivery
+	d, adminURL := job.Delivery, w.n.current().AdminURL
 	return w.config.Channel.Send(ctx, Message{
 		ID: d.ID, Channel: d.Channel, Recipient: d.Recipient, Rule: d.Rule, Entries: job.Entries,
-		Attempt: d.Attempts + 1, CreatedAt: d.CreatedAt, Now: now, AdminURL: w.n.current().AdminURL,
+		Attempt: d.Attempts + 1, CreatedAt: d.CreatedAt, Now: now, AdminURL: adminURL,
+		Links: w.n.links(adminURL, job.Entries),
 	})
+}
+
+// links are those of the entries that are spelled out.
+func (n *Notifier) links(adminURL string, entries []alert.Entry) map[string]string {
+	links := map[string]string{}
+	for _, e := range entries[:min(len(entries), templates.Spelled)] {
+		if e.Item == nil {
+			continue
+		}
+		if link := n.opts.Link(adminURL, *e.Item); link != "" {
+			links[e.Item.ID] = link
+		}
+	}
+	return links
 }
 
 // giveBack returns claimed deliveries that were not begun.

@@ -20,6 +20,10 @@ type Message struct {
 	Now      time.Time     // what the words are true for
 	AdminURL string        // [admin] public_url, no trailing slash
 	Test     bool          // made to try a channel out
+
+	// Links are addresses, by item id, at which a person without a token hands
+	// in the renewed certificate. They are secrets: they go to people alone.
+	Links map[string]string
 }
 
 // Headline returns the message in one line, without control characters and at

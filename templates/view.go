@@ -28,6 +28,7 @@ type entryView struct {
 	End    string // RFC 3339; empty for a failure notice
 	Rows   []row
 	Advice string   // what to do next, a sentence; may be empty
+	Link   string   // where a person does it; may be empty
 	Steps  []string // commands, any one of which does it
 	Detail string   // the words of a failure notice, behind its title
 	Urgent bool     // has expired, or failed
@@ -68,6 +69,9 @@ func (m Message) entry(number int, e alert.Entry) entryView {
 	v.Rows = m.rows(e)
 	v.Advice = m.advice(e)
 	v.Steps = m.steps(e)
+	if uploadable(e) {
+		v.Link = m.Links[e.Item.ID]
+	}
 	return v
 }
 

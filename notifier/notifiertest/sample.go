@@ -83,10 +83,15 @@ func Message(entries ...alert.Entry) notifier.Message {
 	}
 }
 
-// One tells of one CA.
+// One tells of one CA, with a link.
 func One() notifier.Message {
-	return Message(Entry(Item(alert.KindCA, "Access Testing CA", 13*alert.Day+4*time.Hour), 14*alert.Day, alert.EventExpiring))
+	m := Message(Entry(Item(alert.KindCA, "Access Testing CA", 13*alert.Day+4*time.Hour), 14*alert.Day, alert.EventExpiring))
+	m.Links = map[string]string{m.Entries[0].Item.ID: Link}
+	return m
 }
+
+// Link is the one that One has.
+const Link = "https://certvigil.example.com/renew/AQFvHC8OPxtMHp1kD2tPbSoRAAAAAGmxWUA0lULHQBC_eel-X5wJCkYPVJ7KGygzGMmuR-Vj4NeO0w"
 
 // Expired tells of a client certificate that has ended.
 func Expired() notifier.Message {
