@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
-	"github.com/certvigil/certvigil/templates"
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/templates"
 )
 
 // A worker sends the deliveries of one channel, one after the other.

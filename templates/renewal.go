@@ -62,6 +62,13 @@ var renewalPage = template.Must(template.New("renewal.html").Funcs(template.Func
 	"few":   func(values []string) string { return clean(few(values, maxValue)) },
 	"clean": clean,
 	"label": differenceLabel,
+	// sentence makes one of the words of an error.
+	"sentence": func(s string) string {
+		if s = clean(s); s == "" {
+			return ""
+		}
+		return strings.ToUpper(s[:1]) + strings.TrimSuffix(s[1:], ".") + "."
+	},
 	"octets": func(fingerprint string) string {
 		var b strings.Builder
 		for i, r := range fingerprint {

@@ -48,6 +48,8 @@ type Options struct {
 	Tokens  Tokens
 	Revoker Revoker                     // nil = no POST /crls
 	V4      v4.Options                  // its Authorize, RequestID and Logger are set here; without a Reader there is no such API
+	Links   Links                       // of messages; nil = there are none
+	Linked  LinkRenewer                 // carries out what they are for; required with Links
 	Ready   func(context.Context) error // nil = always ready
 	Metrics http.Handler                // of GET /metrics; nil = none
 	Now     func() time.Time
@@ -64,12 +66,18 @@ type server struct {
 	now     func() time.Time
 	log     *slog.Logger
 	refusal *limiter // of failed authentication
+
+	links       Links
+	linkRenewer LinkRenewer
 }
 
 // New returns the handler of the admin listener. It may be used concurrently.
 func New(o Options) (http.Handler, error) {
 	if o.Renewer == nil || o.Tokens == nil {
 		return nil, errors.New("api: a renewer and tokens are required")
+	}
+	if o.Links != nil && o.Linked == nil {
+		return nil, errors.New("api: links need somebody who carries out what they are for")
 	}
 	if o.Ready == nil {
 		o.Ready = func(context.Context) error { return nil }
@@ -80,7 +88,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{renewer: o.Renewer, revoker: o.Revoker, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now)}
+	s := &server{renewer: o.Renewer, revoker: o.Revoker, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now), links: o.Links, linkRenewer: o.Linked}
 	mux := http.NewServeMux()
 	s.route(mux, "/renewals", method{http.MethodPost, s.handle(s.renew)})
 	if o.Revoker != nil {
@@ -88,6 +96,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	s.route(mux, "/healthz", method{http.MethodGet, http.HandlerFunc(s.alive)})
 	s.route(mux, "/readyz", method{http.MethodGet, s.handle(s.isReady)})
+	if o.Links != nil {
+		s.routeLinks(mux)
+	}
 	if o.Metrics != nil {
 		s.route(mux, "/metrics", method{http.MethodGet, o.Metrics})
 	}

@@ -75,14 +75,23 @@ func bearer(r *http.Request) (string, error) {
 // unauthorized counts a failure against the client's address and returns err,
 // or that there were too many. The log hears only of those below the limit.
 func (s *server) unauthorized(w http.ResponseWriter, r *http.Request, challenge string, err error) error {
-	client := clientOf(r)
 	w.Header().Set("WWW-Authenticate", challenge)
-	if wait := s.refusal.take(client); wait > 0 {
-		seconds := int((wait + time.Second - 1) / time.Second)
-		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		return &statusError{status: http.StatusTooManyRequests, title: "too many requests", fault: fault.New(fault.Unauthorized, "rate",
-			"too many requests from this address without a valid token").WithHint("wait %d s, and use a valid token", seconds)}
+	if limited := s.tooMany(w, r); limited != nil {
+		return limited
 	}
-	s.log.Warn("request without a valid token", "request_id", requestID(r.Context()), "client", client, "reason", err)
+	s.log.Warn("request without a valid token", "request_id", requestID(r.Context()), "client", clientOf(r), "reason", err)
 	return err
+}
+
+// tooMany counts a failure against the client's address, and returns the
+// refusal of one that has failed too often.
+func (s *server) tooMany(w http.ResponseWriter, r *http.Request) error {
+	wait := s.refusal.take(clientOf(r))
+	if wait == 0 {
+		return nil
+	}
+	seconds := int((wait + time.Second - 1) / time.Second)
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	return &statusError{status: http.StatusTooManyRequests, title: "too many requests", fault: fault.New(fault.Unauthorized, "rate",
+		"too many requests from this address without a valid token").WithHint("wait %d s, and use a valid token", seconds)}
 }

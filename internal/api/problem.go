@@ -34,10 +34,17 @@ func (e *statusError) Error() string { return e.fault.Error() }
 // Unwrap returns the fault.
 func (e *statusError) Unwrap() error { return e.fault }
 
-// fail answers with the problem that an error is, and logs it: in full and
-// loudly when it is ours.
+// fail answers with the problem that an error is, and logs it.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
+	p.RequestID = requestID(r.Context())
+	s.note(r, p, err)
+	w.Header().Set("Content-Type", "application/problem+json")
+	writeJSON(w, p.Status, p)
+}
+
+// note logs why a request was refused, in full and loudly when it is ours.
+func (s *server) note(r *http.Request, p problem, err error) {
 	p.RequestID = requestID(r.Context())
 	switch {
 	case r.Context().Err() != nil:
@@ -49,8 +56,6 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		s.log.Debug("request refused", "request_id", p.RequestID, "route", r.Pattern, "status", p.Status, "rule", p.Rule)
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	writeJSON(w, p.Status, p)
 }
 
 // causeOf returns what a fault keeps from the client, nil if nothing.

@@ -70,6 +70,7 @@ type App struct {
 	scanner   *scanner.Scanner
 	notifier  *notifier.Notifier
 	metrics   *metrics.Metrics
+	links     *renewalLinks // nil = none
 	admin     *adminServer
 	refresher *refresher
 
@@ -152,14 +153,15 @@ func OpenStore(ctx context.Context, c config.Storage, now func() time.Time) (*st
 	return store.Open(ctx, store.Options{DSN: c.DSN, KeyFile: c.KeyFile, Now: now})
 }
 
-func (a *App) buildNotifier(context.Context) error {
+func (a *App) buildNotifier(ctx context.Context) error {
+	a.links = a.openLinks(ctx)
 	a.metrics = metrics.New(metrics.Options{Version: Version(), Collect: a.collect})
 	s, err := setup(a.cfg, a.o.Now)
 	if err != nil {
 		return err
 	}
 	a.notifier, err = notifier.New(notifier.Options{
-		Setup: s, Outbox: a.store, Now: a.o.Now, Logger: a.log, Held: func() bool { return a.scanner.Held() }, Metrics: notifier.Metrics{
+		Setup: s, Outbox: a.store, Now: a.o.Now, Logger: a.log, Held: func() bool { return a.scanner.Held() }, Link: a.links.address, Metrics: notifier.Metrics{
 			Attempt: a.metrics.Attempt, Sent: a.metrics.Sent, Failing: a.metrics.ChannelFailing,
 		},
 	})
@@ -237,10 +239,15 @@ func (a *App) applyTrust(ctx context.Context, cfg *config.Config) error {
 }
 
 func (a *App) buildAdmin(context.Context) error {
-	handler, err := api.New(api.Options{
-		Renewer: inventory.New(a.store, a.o.Now), Revoker: inventory.New(a.store, a.o.Now), Tokens: a.store, Now: a.o.Now, Logger: a.log,
+	service := inventory.New(a.store, a.o.Now)
+	o := api.Options{
+		Renewer: service, Revoker: service, Tokens: a.store, Now: a.o.Now, Logger: a.log,
 		Ready: a.ready, Metrics: a.metrics.Handler(), V4: a.v4Options(),
-	})
+	}
+	if a.links != nil {
+		o.Links, o.Linked = a.links, service
+	}
+	handler, err := api.New(o)
 	if err != nil {
 		return err
 	}

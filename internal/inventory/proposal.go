@@ -58,8 +58,8 @@ func (s *Service) propose(ctx context.Context, p plan, actor Actor) (Renewal, er
 	}, nil
 }
 
-// Confirm takes a proposed CA, named by its whole SHA-256 fingerprint (colons
-// and case do not matter), into the place it was proposed for. The rules of
+// Confirm takes a proposed CA, named by its whole SHA-256 fingerprint (colons,
+// spaces and case do not matter), into the place it was proposed for. The rules of
 // succession hold as they do now: a proposal may have waited for long. id
 // tells apart proposals of one CA for several places; "" = there is one.
 func (s *Service) Confirm(ctx context.Context, id, fingerprint string, actor Actor) (Renewal, error) {
@@ -97,7 +97,7 @@ func (s *Service) Decline(ctx context.Context, id, fingerprint string, actor Act
 // places, its fingerprint does not say which one is meant: whoever proposes
 // must not choose where a confirmation counts.
 func (s *Service) proposal(ctx context.Context, id, fingerprint string) (Proposal, error) {
-	wanted := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(fingerprint), ":", ""))
+	wanted := strings.ToLower(strings.Join(strings.Fields(strings.ReplaceAll(fingerprint, ":", "")), ""))
 	all, err := s.waiting(ctx)
 	if err != nil {
 		return Proposal{}, err
