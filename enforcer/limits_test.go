@@ -124,7 +124,11 @@ func TestLimit_handshake(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var failed classes
-			g := newGuardWith(t, enforcer.Options{HandshakeTimeout: patience, Metrics: enforcer.Metrics{Handshake: failed.note}})
+			limit := time.Duration(0)
+			if tt.class == "timeout" {
+				limit = 4 * patience
+			}
+			g := newGuardWith(t, enforcer.Options{HandshakeTimeout: limit, Metrics: enforcer.Metrics{Handshake: failed.note}})
 			conn := dialRaw(t, g)
 			deadline(t, conn)
 			tt.begin(t, g, conn)
@@ -359,12 +363,12 @@ func TestLimit_body(t *testing.T) {
 			pause  time.Duration
 			status int
 		}{
-			{"slow", 12, patience / 3, 200},
+			{"slow", 36, patience / 3, 200},
 			{"standing still", 2, time.Hour, 408},
 		} {
 			t.Run(tt.name+" "+name, func(t *testing.T) {
 				t.Parallel()
-				g := newBodyGuard(t, enforcer.Options{BodyTimeout: 2 * patience})
+				g := newBodyGuard(t, enforcer.Options{BodyTimeout: 8 * patience})
 				body := &dripping{left: tt.left, pause: tt.pause, given: make(chan struct{})}
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+orders+"/", body)
 				if err != nil {
@@ -417,7 +421,7 @@ func TestLimit_unread(t *testing.T) {
 // WebSocket, is none of the client's fault.
 func TestLimit_quiet(t *testing.T) {
 	t.Parallel()
-	limits := enforcer.Options{BodyTimeout: patience / 2, HeaderTimeout: patience / 2, IdleTimeout: patience / 2}
+	limits := enforcer.Options{BodyTimeout: 2 * patience, HeaderTimeout: 2 * patience, IdleTimeout: 2 * patience}
 	for name, mode := range map[string]func(*http.Transport){"h1": func(*http.Transport) {}, "h2": http2} {
 		t.Run("events "+name, func(t *testing.T) {
 			t.Parallel()
@@ -426,7 +430,7 @@ func TestLimit_quiet(t *testing.T) {
 				for _, event := range []string{"one\n", "two\n"} {
 					_, _ = io.WriteString(w, event)
 					_ = http.NewResponseController(w).Flush()
-					time.Sleep(3 * patience)
+					time.Sleep(6 * patience)
 				}
 			}))
 			t.Cleanup(origin.Close)
@@ -442,6 +446,30 @@ func TestLimit_quiet(t *testing.T) {
 			}
 		})
 	}
+	for name, mode := range map[string]func(*http.Transport){"h1": func(*http.Transport) {}, "h2": http2} {
+		t.Run("conversation "+name, func(t *testing.T) {
+			t.Parallel()
+			origin := httptest.NewServer(http.HandlerFunc(echoing))
+			t.Cleanup(origin.Close)
+			target, _ := url.Parse(origin.URL)
+			g := newGuardWith(t, limits, func(s *enforcer.State) { s.Applications[0].Origin = target })
+			body, writer := io.Pipe()
+			t.Cleanup(func() { _ = writer.Close() })
+			res, err := g.client(g.james(), mode).Post("https://"+orders+"/", "text/plain", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = res.Body.Close() })
+			answers := bufio.NewReader(res.Body)
+			for _, line := range []string{"one\n", "two\n"} {
+				time.Sleep(6 * patience)
+				go func() { _, _ = io.WriteString(writer, line) }()
+				if got, err := answers.ReadString('\n'); got != line {
+					t.Fatalf("%q came back: %v; the log says %q", got, err, lineWith(g.log, "cut off"))
+				}
+			}
+		})
+	}
 	t.Run("unread WebSocket", func(t *testing.T) {
 		t.Parallel()
 		g := newStreamGuardWith(t, limits)
@@ -450,7 +478,7 @@ func TestLimit_quiet(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.CloseNow() })
-		time.Sleep(6 * patience)
+		time.Sleep(8 * patience)
 		conn.SetReadLimit(1 << 20)
 		for range 100 {
 			if _, _, err := conn.Read(t.Context()); err != nil {
@@ -462,7 +490,7 @@ func TestLimit_quiet(t *testing.T) {
 		t.Parallel()
 		g := newStreamGuardWith(t, limits)
 		conn := dialSocket(t, g.client(g.james()))
-		time.Sleep(4 * patience)
+		time.Sleep(6 * patience)
 		echo(t, conn)
 	})
 }

@@ -91,6 +91,7 @@ func (e *Enforcer) forward(w http.ResponseWriter, r *http.Request, x *exchange) 
 	}
 	x.flight.sayLast(res.Header)
 	out.answer(w, r, res)
+	defer x.flight.excuse()()
 	if err := pipe(w, res, t); err != nil {
 		if context.Cause(r.Context()) == nil {
 			e.log.Debug("an answer broke off", "application", x.app.name, "error", err)

@@ -23,7 +23,8 @@ var (
 // see from outside how long the present one has been blocked, at the price of
 // two additions a call: no timer and no deadline is moved.
 type waiting struct {
-	calls atomic.Uint64 // odd while one is in progress
+	calls   atomic.Uint64 // odd while one is in progress
+	excused atomic.Bool   // it may take as long as it likes
 
 	seen  uint64 // the watcher's own
 	since time.Time
@@ -36,7 +37,7 @@ func (w *waiting) end()   { w.calls.Add(1) }
 // the watcher's alone. now is of the monotonic clock.
 func (w *waiting) blocked(now time.Time, limit time.Duration) bool {
 	calls := w.calls.Load()
-	if calls != w.seen || w.since.IsZero() {
+	if calls != w.seen || w.since.IsZero() || w.excused.Load() {
 		w.seen, w.since = calls, now
 	}
 	return calls&1 == 1 && now.Sub(w.since) >= limit
@@ -96,6 +97,18 @@ func (b *plainBody) Read(p []byte) (int, error) {
 		b.client.owesBody.Store(false)
 	}
 	return n, err
+}
+
+// excuse lets the client be silent while the answer goes on, until the result
+// is called: in a conversation, such as gRPC knows them, it may be the origin's
+// turn, and the origin decides how long it waits.
+func (f *flight) excuse() func() {
+	w := &f.client.reading
+	if f.multiplexed {
+		w = &f.reading
+	}
+	w.excused.Store(true)
+	return func() { w.excused.Store(false) }
 }
 
 type streamBody struct {

@@ -34,12 +34,7 @@ func TestFlush(t *testing.T) {
 // TestDuplex: over HTTP/2 both bodies flow at once, as gRPC needs it.
 func TestDuplex(t *testing.T) {
 	t.Parallel()
-	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rc := http.NewResponseController(w)
-		_ = rc.EnableFullDuplex()
-		_ = rc.Flush()
-		_, _ = io.Copy(flusher{w, rc}, r.Body)
-	}))
+	origin := httptest.NewServer(http.HandlerFunc(echoing))
 	t.Cleanup(origin.Close)
 	g := newGuard(t, func(s *enforcer.State) { s.Applications[0].Origin, _ = url.Parse(origin.URL) })
 	upload, writer := io.Pipe()
@@ -59,6 +54,14 @@ func TestDuplex(t *testing.T) {
 	if _, err := answers.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("the answer ended with %v", err)
 	}
+}
+
+// echoing is an origin that answers at once, and then with what it is sent.
+func echoing(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	_ = rc.EnableFullDuplex()
+	_ = rc.Flush()
+	_, _ = io.Copy(flusher{w, rc}, r.Body)
 }
 
 type flusher struct {
