@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"net/netip"
-	"strings"
 )
 
 // The GeneralName choices that crypto/x509 reads (RFC 5280 §4.2.1.6). It passes
@@ -62,15 +61,4 @@ func spell(name asn1.RawValue) (kind, value string, known bool) {
 		return "directoryName", "", false
 	}
 	return "unknown", "", false
-}
-
-// foldDNS makes host names comparable: they have no case, and the dot at the
-// end is spelling.
-func foldDNS(name string) string { return strings.TrimSuffix(strings.ToLower(name), ".") }
-
-// foldEmail makes mail addresses comparable: their host has no case, the local
-// part may have (RFC 5321 §2.4).
-func foldEmail(address string) string {
-	at := strings.LastIndexByte(address, '@')
-	return address[:at+1] + strings.ToLower(address[at+1:])
 }

@@ -16,7 +16,7 @@ import (
 const module = "github.com/certvigil/certvigil/"
 
 // The inner ring: words and rules that everything else may speak of.
-var inner = []string{"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inventory"}
+var inner = []string{"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inventory", "internal/san"}
 
 // mayImport lists, for each package, the packages of this module that its
 // production code may import. Arrows point inward: the three subsystems never
@@ -33,7 +33,8 @@ var mayImport = map[string][]string{
 	"internal/header":    {"internal/fault"},
 	"internal/hostname":  {"internal/fault"},
 	"internal/link":      {"internal/fault"},
-	"internal/inventory": {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/hostname"},
+	"internal/san":       {"internal/fault", "internal/glob"},
+	"internal/inventory": {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/hostname", "internal/san"},
 
 	"templates":             {"internal/alert", "internal/cert", "internal/fault"},
 	"scanner":               {"internal/alert", "internal/fault"},
@@ -42,7 +43,7 @@ var mayImport = map[string][]string{
 	"notifier/slack":        {"internal/alert", "internal/fault", "notifier", "templates"},
 	"notifier/webhook":      {"internal/alert", "internal/fault", "notifier", "templates"},
 	"notifier/notifiertest": {"internal/alert", "notifier"},
-	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "enforcer/origin", "templates"},
+	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/san", "enforcer/origin", "templates"},
 	"enforcer/origin":       {"internal/fault"},
 	"internal/accesslog":    {"enforcer", "internal/fault"},
 

@@ -2,13 +2,11 @@ package inventory
 
 import (
 	"encoding/json"
-	"net/netip"
-	"strings"
-	"unicode/utf8"
+	"errors"
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/fault"
-	"github.com/certvigil/certvigil/internal/glob"
+	"github.com/certvigil/certvigil/internal/san"
 )
 
 // Empty reports whether the constraints limit nothing.
@@ -42,15 +40,15 @@ func normalizeConstraints(c *Constraints) (*Constraints, []string, error) {
 			WithField("max_leaf_lifetime").WithHint("give a span such as 90d")
 	}
 	for _, text := range c.PermitSAN {
-		name, err := normalizeName(text)
+		name, err := san.Parse(text)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, atField("permit_san", err)
 		}
-		out.PermitSAN = append(out.PermitSAN, name)
+		out.PermitSAN = append(out.PermitSAN, name.String())
 	}
 	for _, text := range c.PermitCN {
-		if _, err := glob.Compile(text, 0); err != nil || !utf8.ValidString(text) {
-			return nil, nil, noPattern("permit_cn", text, `give a common name, with "*" for any characters: 'device-*'`)
+		if _, err := san.ParseCN(text); err != nil {
+			return nil, nil, atField("permit_cn", err)
 		}
 		out.PermitCN = append(out.PermitCN, text)
 	}
@@ -61,45 +59,10 @@ func normalizeConstraints(c *Constraints) (*Constraints, []string, error) {
 	return out, warnings, nil
 }
 
-// separators by kind of name: what a star does not reach across.
-var separators = map[string]byte{"dns": '.', "uri": '/', "email": '@'}
-
-// normalizeName reads "KIND:PATTERN", where dns is the kind that may be left
-// out.
-func normalizeName(text string) (string, error) {
-	kind, pattern, told := strings.Cut(text, ":")
-	if !told {
-		kind, pattern = "dns", text
+// atField names the input that a refusal concerns.
+func atField(field string, err error) error {
+	if refused, ok := errors.AsType[*fault.Error](err); ok {
+		return refused.WithField(field)
 	}
-	if kind == "ip" {
-		return text, checkAddress(text, pattern)
-	}
-	separator, known := separators[kind]
-	if !known {
-		return "", noPattern("permit_san", text, "begin with dns:, uri:, email: or ip:; a URI needs its kind too: uri:spiffe://…")
-	}
-	if kind == "dns" {
-		pattern = strings.TrimSuffix(strings.ToLower(pattern), ".")
-	}
-	if strings.ContainsFunc(pattern, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return "", noPattern("permit_san", text, "names in certificates are printable ASCII; write other letters of host names as xn--…")
-	}
-	if _, err := glob.Compile(pattern, separator); err != nil {
-		return "", noPattern("permit_san", text, `give a name, with "*" for any characters within one part: '*.vendor.example'`)
-	}
-	return kind + ":" + pattern, nil
-}
-
-func checkAddress(text, address string) error {
-	if addr, err := netip.ParseAddr(address); err == nil && addr.Zone() == "" {
-		return nil
-	}
-	if prefix, err := netip.ParsePrefix(address); err == nil && prefix == prefix.Masked() {
-		return nil
-	}
-	return noPattern("permit_san", text, "write ip:192.0.2.7, ip:192.0.2.0/24 or ip:2001:db8::/32")
-}
-
-func noPattern(field, text, hint string) error {
-	return fault.New(fault.Invalid, "constraint", "%q is no pattern of names", text).WithField(field).WithHint("%s", hint)
+	return err
 }

@@ -308,6 +308,7 @@ func TestConstraints(t *testing.T) {
 		{MaxLeafLifetime: -1},
 		{PermitSAN: []string{""}},
 		{PermitSAN: []string{"."}},
+		{PermitSAN: []string{".."}}, // of which the listener would make nothing
 		{PermitSAN: []string{"dns:"}},
 		{PermitSAN: []string{"**.example"}},
 		{PermitSAN: []string{"büro.example"}},
