@@ -91,14 +91,21 @@ func (s signature) madeBy(key crypto.PublicKey) bool {
 	return false
 }
 
+// BearsNameOf reports whether the list's issuer is the name of ca. The same
+// text in another type of string is the same name (RFC 5280 §7.1): cfssl turns
+// the UTF8String that OpenSSL writes into a PrintableString.
+func (l *List) BearsNameOf(ca *x509.Certificate) bool {
+	return bytes.Equal(l.RawIssuer, ca.RawSubject) || l.Issuer == cert.SubjectDN(ca)
+}
+
 // CheckIssuer reports whether ca issued the list: its name is the list's
-// issuer, octet for octet (RFC 5280 §4.1.2.6), its key made the signature, it
-// is a CA, and its key usage, if it has one, allows cRLSign (§6.3.3 f). The
-// error's rule names what does not fit: crl_issuer, crl_signature,
-// crl_issuer_ca or crl_sign_usage.
+// issuer, its key made the signature, it is a CA, and its key usage, if it has
+// one, allows cRLSign (RFC 5280 §6.3.3 f). The error's rule names what does not
+// fit: crl_issuer, crl_signature, crl_issuer_ca or crl_sign_usage.
 func (l *List) CheckIssuer(ca *x509.Certificate) error {
-	if !bytes.Equal(l.RawIssuer, ca.RawSubject) {
-		return l.otherIssuer(ca)
+	if !l.BearsNameOf(ca) {
+		return fault.New(fault.Unprocessable, "crl_issuer", "the list was issued by %s, not by %s", shorten(l.Issuer), shorten(cert.SubjectDN(ca))).
+			WithHint("add the CA that issued the list, or ask for the list of the CA that is meant")
 	}
 	if !l.signature.madeBy(ca.PublicKey) {
 		return fault.New(fault.Unprocessable, "crl_signature", "the %s signature of the list of %s was not made by the CA's key (%s)",
@@ -114,16 +121,6 @@ func (l *List) CheckIssuer(ca *x509.Certificate) error {
 			WithHint("have the CA issued again, with the same key, with cRLSign in its key usage")
 	}
 	return nil
-}
-
-func (l *List) otherIssuer(ca *x509.Certificate) error {
-	issuer, subject := l.Issuer, cert.SubjectDN(ca)
-	if issuer == subject {
-		return fault.New(fault.Unprocessable, "crl_issuer", "the list's issuer, %s, is encoded otherwise than the CA's name", shorten(issuer)).
-			WithHint("have the CA write its own name into its lists as it stands in its certificate (RFC 5280 §4.1.2.6)")
-	}
-	return fault.New(fault.Unprocessable, "crl_issuer", "the list was issued by %s, not by %s", shorten(issuer), shorten(subject)).
-		WithHint("add the CA that issued the list, or ask for the list of the CA that is meant")
 }
 
 // shorten cuts a name to what a person reads.

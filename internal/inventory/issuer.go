@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 
@@ -20,7 +19,7 @@ func (s *Service) issuerOf(ctx context.Context, list *crl.List) (*x509.Certifica
 	var refused error
 	for _, b := range bundles {
 		for _, m := range b.Members {
-			if m.Item.Trust != alert.Trusted || !bytes.Equal(m.Certificate.RawSubject, list.RawIssuer) {
+			if m.Item.Trust != alert.Trusted || !list.BearsNameOf(m.Certificate) {
 				continue
 			}
 			err := list.CheckIssuer(m.Certificate)

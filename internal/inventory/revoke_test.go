@@ -1,6 +1,9 @@
 package inventory_test
 
 import (
+	"bytes"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/json"
 	"math/big"
 	"slices"
@@ -245,6 +248,35 @@ func TestAddCRL_OnTheEdges(t *testing.T) {
 		if _, err := b.SetTrust(t.Context(), ahead.CRL.Item.ID, trust, actor); !fault.Is(err, fault.Conflict) || !strings.Contains(fault.Hint(err), "crl remove") {
 			t.Errorf("%s: %v", trust, err)
 		}
+	}
+}
+
+// A commonNameSET is a relative distinguished name with one common name, as
+// OpenSSL encodes it.
+type commonNameSET []struct {
+	Type  asn1.ObjectIdentifier
+	Value string `asn1:"utf8"`
+}
+
+// TestAddCRL_OtherEncoding: cfssl writes a CA's name into its list as other
+// types of string than OpenSSL wrote into the CA; it is the CA's list.
+func TestAddCRL_OtherEncoding(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	name, err := asn1.Marshal([]commonNameSET{{{asn1.ObjectIdentifier{2, 5, 4, 3}, "Root"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := certtest.NewCA(certtest.RawSubject(name), until(alert.Day))
+	b.addCA(t, "root", ca)
+	b.addClient(t, ca.Issue(certtest.CommonName("James"), certtest.Serial(1000), until(alert.Day)))
+	printable, err := asn1.Marshal(pkix.Name{CommonName: "Root"}.ToRDNSequence())
+	if err != nil || bytes.Equal(printable, name) {
+		t.Fatal(err)
+	}
+	report := b.addCRL(t, ca.CRL(week(serials(1000), certtest.CRLIssuer(printable))...))
+	if report.RevokesCount != 1 || report.UnknownCount != 0 || report.CRL.IssuerKey != cert.KeyHash(ca.Certificate) {
+		t.Errorf("%+v", report)
 	}
 }
 
