@@ -27,7 +27,7 @@ type client struct {
 	since    time.Time  // when it was accepted
 	addr     netip.Addr // of the peer, which may be a trusted proxy
 	name     string     // the SNI, or the default host name, normalised
-	nobody   bool       // that name has no application
+	refused  error      // says that no application has that name
 	release  func()     // gives back the handshake slot; nil: it has none
 
 	chain   []*x509.Certificate // as sent, or as sealed into the resumed session

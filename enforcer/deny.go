@@ -46,7 +46,7 @@ func (e *Enforcer) denial(f *flight, d *decision) []any {
 	if d.policy != "" {
 		attrs = append(attrs, "policy", d.policy)
 	}
-	if d.verdict.detail != "" {
+	if d.verdict.detail != "" && d.verdict.reason == d.reason {
 		attrs = append(attrs, "detail", d.verdict.detail)
 	}
 	return attrs

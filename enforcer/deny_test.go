@@ -176,6 +176,21 @@ func TestDeny_others(t *testing.T) {
 	}
 }
 
+// TestDeny_detail: the log tells of a certificate's fault only where that was
+// the reason.
+func TestDeny_detail(t *testing.T) {
+	t.Parallel()
+	g := newGuard(t, func(s *enforcer.State) { s.Applications[0].Path = "/below" })
+	stranger := g.client(leaf(g.other, certtest.Client()))
+	for path, want := range map[string]bool{"/below": true, "/": false} {
+		a := get(t, stranger, "https://"+orders+path)
+		wantStatus(t, a, 403)
+		if line := lineWith(g.log, a.Header.Get("X-Request-Id")); line == "" || strings.Contains(line, "detail=") != want {
+			t.Errorf("%s: the log says %q", path, line)
+		}
+	}
+}
+
 // TestDeny_pendingBody has a denial reach clients that still have a body to
 // send, without the origin seeing any of it.
 func TestDeny_pendingBody(t *testing.T) {

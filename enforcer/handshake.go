@@ -35,7 +35,7 @@ func (e *Enforcer) handshake(conn net.Conn) {
 		}
 	}
 	if err != nil {
-		e.handshakeFailed(c, &HandshakeError{Class: c.classify(err), Err: err})
+		e.handshakeFailed(c, c.failure(err))
 		_ = c.Close()
 		return
 	}
@@ -115,6 +115,14 @@ func (h *HandshakeError) misconfigured() bool {
 	return h.Class == classRejected || h.Class == className
 }
 
+func (c *client) failure(err error) *HandshakeError {
+	class := c.classify(err)
+	if class == className {
+		err = c.refused
+	}
+	return &HandshakeError{Class: class, Err: err}
+}
+
 // classify names what ended a handshake.
 func (c *client) classify(err error) string {
 	var header tls.RecordHeaderError
@@ -126,7 +134,7 @@ func (c *client) classify(err error) string {
 		return classBusy
 	case c.phase.Load() == hungUp:
 		return classTimeout
-	case c.nobody:
+	case c.refused != nil:
 		return className
 	case errors.As(err, &header):
 		return classNotTLS

@@ -3,6 +3,8 @@ package enforcer
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -35,7 +37,7 @@ func (e *Enforcer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, err
 	}
 	at, found := s.sites.find(name)
 	if !ok || !found {
-		c.nobody = true
+		c.refused = unknownName(hello.ServerName)
 		return refuseName, nil
 	}
 	// From here on it costs: no more at once than there are slots.
@@ -44,6 +46,15 @@ func (e *Enforcer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, err
 	}
 	c.name = name
 	return s.config(e, configKey{at, s.authoritiesFor(name)}).resumable(hello, name), nil
+}
+
+// unknownName says which name was asked for, since crypto/tls only knows that
+// there is no certificate for it.
+func unknownName(name string) error {
+	if name == "" {
+		return errors.New("the client asked for no host name, and there is no default_hostname")
+	}
+	return fmt.Errorf("no application has the host name %.255q", name)
 }
 
 // patience is for how long a client may wait in its handshake.

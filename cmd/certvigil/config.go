@@ -15,10 +15,11 @@ func newConfigCheck(e *env) *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration and every file it names, and change nothing",
 		Long: `Check the configuration and every file it names. Every problem is told with its
-line, key and remedy; warnings do not fail the check.`,
+line, key and remedy; warnings do not fail the check. Where the store is there to
+read, policies that take any of several CAs' word for a name are warned about too.`,
 		Example: `  certvigil config check -c /etc/certvigil/config.toml`,
 		Args:    usage(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := e.loadConfig()
 			if err != nil {
 				return err
@@ -27,6 +28,7 @@ line, key and remedy; warnings do not fail the check.`,
 				return err
 			}
 			e.warn(cfg.Warnings)
+			e.warn(app.StoredWarnings(cmd.Context(), cfg))
 			e.printf("%s is in order (applications: %d, channels: %d, alert rules: %d)\n", cfg.File, len(cfg.Applications), len(cfg.Channels), len(cfg.Alerts))
 			return nil
 		},

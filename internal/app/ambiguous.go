@@ -1,12 +1,30 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/inventory"
+	"github.com/certvigil/certvigil/internal/store"
 )
+
+// StoredWarnings are about what a configuration and its store say together. It
+// writes nothing; where no store can be read it warns of nothing: a
+// configuration is checked before its first start, and on other machines.
+func StoredWarnings(ctx context.Context, cfg *config.Config) []string {
+	s, err := store.Open(ctx, store.Options{DSN: cfg.Storage.DSN, ReadOnly: true})
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = s.Close() }() // nothing was written
+	bundles, err := s.Bundles(ctx)
+	if err != nil {
+		return nil
+	}
+	return AmbiguousNames(cfg.Applications, bundles)
+}
 
 // AmbiguousNames warns of policies that go by a name where several CAs may
 // give it: whoever holds any of them can be anyone.
