@@ -6,14 +6,14 @@ SHELL := /bin/bash
 
 export CGO_ENABLED := 1
 
-MODULES  := . test tools
-TESTED   := . test
+MODULES  := . test test/clients tools
+TESTED   := . test test/clients
 LINT     := $(CURDIR)/bin/golangci-lint
 FUZZTIME ?= 1m
 BENCH    ?= .
 GOTEST   := go test -race -shuffle=on
 
-.PHONY: help demo build test check setup fmt fmt-check vet lint unit walkthrough tidy-check conformance bench fuzz cover vuln clean
+.PHONY: help demo build test check setup fmt fmt-check vet lint unit walkthrough clients tidy-check conformance bench fuzz cover vuln clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,9 +24,9 @@ demo: build ## show the whole story on loopback, in a temporary folder
 build: ## build bin/certvigil
 	go build -trimpath -o bin/certvigil ./cmd/certvigil
 
-test: setup unit walkthrough ## run every test, after installing or naming what they need
+test: setup unit walkthrough clients ## run every test, after installing or naming what they need
 
-check: setup fmt-check vet lint unit walkthrough tidy-check ## everything that continuous integration runs
+check: setup fmt-check vet lint unit walkthrough clients tidy-check ## everything that continuous integration runs
 	@echo "== check: all passed"
 
 setup: ## install or name what the tests need
@@ -40,6 +40,10 @@ unit: ## run the tests of the product's own module
 walkthrough: build ## run the documented walk-through with the real cfssl, curl and Chromium
 	@echo "== test: the walk-through with cfssl, curl and Chromium"
 	cd test && CERTVIGIL_BIN=$(CURDIR)/bin/certvigil $(GOTEST) ./...
+
+clients: build ## drive the binary with the reference product's official Go clients
+	@echo "== test: the official clients"
+	cd test/clients && CERTVIGIL_BIN=$(CURDIR)/bin/certvigil $(GOTEST) ./...
 
 fmt: $(LINT) ## format the code
 	for m in $(TESTED); do (cd $$m && $(LINT) fmt ./...); done

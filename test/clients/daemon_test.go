@@ -52,8 +52,15 @@ func newGateway(t *testing.T) gateway {
 
 var built struct {
 	sync.Once
-	path string
-	err  error
+	dir, path string
+	err       error
+}
+
+func TestMain(m *testing.M) {
+	m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
 }
 
 // program returns the path of the binary, which it builds once if need be.
@@ -68,7 +75,7 @@ func program(t *testing.T) string {
 			built.err = err
 			return
 		}
-		built.path = filepath.Join(dir, "certvigil")
+		built.dir, built.path = dir, filepath.Join(dir, "certvigil")
 		cmd := exec.Command("go", "build", "-o", built.path, "./cmd/certvigil")
 		cmd.Dir = filepath.Join("..", "..")
 		if out, err := cmd.CombinedOutput(); err != nil {
