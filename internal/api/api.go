@@ -50,6 +50,7 @@ type Options struct {
 	V4      v4.Options                  // its Authorize, RequestID and Logger are set here; without a Reader there is no such API
 	Links   Links                       // of messages; nil = there are none
 	Linked  LinkRenewer                 // carries out what they are for; required with Links
+	Decider Decider                     // nil = no /proposals
 	Ready   func(context.Context) error // nil = always ready
 	Metrics http.Handler                // of GET /metrics; nil = none
 	Now     func() time.Time
@@ -69,6 +70,7 @@ type server struct {
 
 	links       Links
 	linkRenewer LinkRenewer
+	decider     Decider
 }
 
 // New returns the handler of the admin listener. It may be used concurrently.
@@ -88,7 +90,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{renewer: o.Renewer, revoker: o.Revoker, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now), links: o.Links, linkRenewer: o.Linked}
+	s := &server{renewer: o.Renewer, revoker: o.Revoker, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now), links: o.Links, linkRenewer: o.Linked, decider: o.Decider}
 	mux := http.NewServeMux()
 	s.route(mux, "/renewals", method{http.MethodPost, s.handle(s.renew)})
 	if o.Revoker != nil {
@@ -98,6 +100,9 @@ func New(o Options) (http.Handler, error) {
 	s.route(mux, "/readyz", method{http.MethodGet, s.handle(s.isReady)})
 	if o.Links != nil {
 		s.routeLinks(mux)
+	}
+	if o.Decider != nil {
+		s.routeProposals(mux)
 	}
 	if o.Metrics != nil {
 		s.route(mux, "/metrics", method{http.MethodGet, o.Metrics})

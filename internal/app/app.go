@@ -241,7 +241,7 @@ func (a *App) applyTrust(ctx context.Context, cfg *config.Config) error {
 func (a *App) buildAdmin(context.Context) error {
 	service := inventory.New(a.store, a.o.Now)
 	o := api.Options{
-		Renewer: service, Revoker: service, Tokens: a.store, Now: a.o.Now, Logger: a.log,
+		Renewer: service, Revoker: service, Decider: service, Tokens: a.store, Now: a.o.Now, Logger: a.log,
 		Ready: a.ready, Metrics: a.metrics.Handler(), V4: a.v4Options(),
 	}
 	if a.links != nil {

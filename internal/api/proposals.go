@@ -1,0 +1,106 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/inventory"
+)
+
+// A Decider decides on proposed CAs. It may be called concurrently.
+type Decider interface {
+	// Proposals returns those that wait, the oldest first.
+	Proposals(ctx context.Context) ([]inventory.Proposed, error)
+	// Confirm and Decline act on the proposal of that id if it has that
+	// fingerprint. They return fault.NotFound for one that does not wait.
+	Confirm(ctx context.Context, id, fingerprint string, actor inventory.Actor) (inventory.Renewal, error)
+	Decline(ctx context.Context, id, fingerprint string, actor inventory.Actor) (inventory.Proposal, error)
+}
+
+// maxDecision is the size of the largest body of a decision.
+const maxDecision = 4 << 10
+
+func (s *server) routeProposals(mux *http.ServeMux) {
+	s.route(mux, "/proposals", method{http.MethodGet, s.handle(s.listProposals)})
+	s.route(mux, "/proposals/{id}/confirm", method{http.MethodPost, s.handle(s.confirmProposal)})
+	s.route(mux, "/proposals/{id}/decline", method{http.MethodPost, s.handle(s.declineProposal)})
+}
+
+func (s *server) listProposals(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.authorize(w, r, inventory.ScopeWrite); err != nil {
+		return err
+	}
+	waiting, err := s.decider.Proposals(r.Context())
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, waiting)
+	return nil
+}
+
+// confirmProposal trusts a CA: whoever asks for it must name the fingerprint
+// as well, so that one proposal is not taken for another.
+func (s *server) confirmProposal(w http.ResponseWriter, r *http.Request) error {
+	token, fingerprint, err := s.decision(w, r)
+	if err != nil {
+		return err
+	}
+	done, err := s.decider.Confirm(r.Context(), r.PathValue("id"), fingerprint, actorOf(token, r))
+	if err != nil {
+		return err
+	}
+	s.log.Info("confirmed a proposed CA", "request_id", requestID(r.Context()), "token", token.ID, "replaces", done.Replaces.ID)
+	writeJSON(w, renewalStatus(done), done)
+	return nil
+}
+
+func (s *server) declineProposal(w http.ResponseWriter, r *http.Request) error {
+	token, fingerprint, err := s.decision(w, r)
+	if err != nil {
+		return err
+	}
+	p, err := s.decider.Decline(r.Context(), r.PathValue("id"), fingerprint, actorOf(token, r))
+	if err != nil {
+		return err
+	}
+	s.log.Info("declined a proposed CA", "request_id", requestID(r.Context()), "token", token.ID, "item", p.ItemID)
+	writeJSON(w, http.StatusOK, p)
+	return nil
+}
+
+func (s *server) decision(w http.ResponseWriter, r *http.Request) (token inventory.Token, fingerprint string, err error) {
+	if token, err = s.authorize(w, r, inventory.ScopeWrite); err != nil {
+		return token, "", err
+	}
+	var body struct {
+		Fingerprint string `json:"fingerprint"`
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDecision))
+	decoder.DisallowUnknownFields()
+	err = decoder.Decode(&body)
+	if err == nil {
+		if _, err = decoder.Token(); err == nil {
+			err = errors.New("more than one value")
+		} else if errors.Is(err, io.EOF) {
+			err = nil
+		}
+	}
+	hint := `send {"fingerprint": "…"}: the whole SHA-256 fingerprint that the CA's owner told you`
+	switch {
+	case tooLarge(err):
+		return token, "", fault.New(fault.TooLarge, "body_size", "the body is larger than %d bytes", maxDecision).WithHint("%s", hint)
+	case err != nil:
+		return token, "", fault.New(fault.Invalid, "json", "the body is no JSON object with a fingerprint alone").WithField("fingerprint").WithHint("%s", hint)
+	case body.Fingerprint == "":
+		return token, "", fault.New(fault.Invalid, "fingerprint", "the body has no fingerprint").WithField("fingerprint").WithHint("%s", hint)
+	}
+	return token, body.Fingerprint, nil
+}
+
+func actorOf(token inventory.Token, r *http.Request) inventory.Actor {
+	return inventory.Actor{Kind: inventory.ActorToken, ID: token.ID, RequestID: requestID(r.Context())}
+}
