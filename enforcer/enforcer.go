@@ -14,6 +14,7 @@ import (
 
 	"github.com/certvigil/certvigil/enforcer/origin"
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/ratelimit"
 )
 
 // Options configure an [Enforcer]. The zero value is usable.
@@ -25,6 +26,10 @@ type Options struct {
 	// AccessLog is called once for each request that has ended, refused ones
 	// included; nil costs nothing. It must not block, nor keep the record.
 	AccessLog func(*Access)
+
+	// Renewer takes the certificates that clients renew for themselves; nil:
+	// there is no such address.
+	Renewer Renewer
 
 	HandshakeTimeout time.Duration // default 10 s
 	OriginTimeout    time.Duration // until the origin's response head; default 100 s
@@ -64,6 +69,8 @@ type Enforcer struct {
 	metrics Metrics
 
 	accessLog func(*Access)
+	renewer   Renewer
+	renewals  *ratelimit.Limiter // by client certificate
 
 	applying sync.Mutex // serialises Apply
 	current  atomic.Pointer[snapshot]
@@ -97,6 +104,8 @@ func New(opts Options) (*Enforcer, error) {
 		log:       opts.Logger,
 		metrics:   opts.Metrics,
 		accessLog: opts.AccessLog,
+		renewer:   opts.Renewer,
+		renewals:  newRenewalLimit(opts.Now),
 		limits:    opts,
 		slots:     newSlots(opts.MaxHandshakes),
 		ready:     newHandoff(),

@@ -10,8 +10,8 @@ import (
 	"github.com/certvigil/certvigil/templates"
 )
 
-// The paths under ownPrefix are the gateway's on every application's host
-// name: none of them reaches an origin. Each is answered without a policy.
+// The paths under ownPrefix, and renewalPath, are the gateway's on every
+// application's host name: none of them reaches an origin. Each is answered without a policy.
 const (
 	ownPrefix    = "/cdn-cgi/access/"
 	certsPath    = ownPrefix + "certs"        // for everybody: public keys
@@ -19,7 +19,7 @@ const (
 	logoutPath   = ownPrefix + "logout"       // for everybody: takes the cookie back
 )
 
-func isOwn(path string) bool { return strings.HasPrefix(path, ownPrefix) }
+func isOwn(path string) bool { return strings.HasPrefix(path, ownPrefix) || path == renewalPath }
 
 // serveOwn answers a request whose Host was found to be right.
 func (e *Enforcer) serveOwn(w http.ResponseWriter, r *http.Request, f *flight, s *snapshot, d decision) {
@@ -31,6 +31,8 @@ func (e *Enforcer) serveOwn(w http.ResponseWriter, r *http.Request, f *flight, s
 		e.serveIdentity(w, r, f, d)
 	case logoutPath:
 		e.serveLogout(w, r, f)
+	case renewalPath:
+		e.serveRenewal(w, r, f, d)
 	default:
 		e.answer(w, r, f, http.StatusNotFound)
 	}

@@ -127,3 +127,46 @@ func TestLive_LinkOfAMail(t *testing.T) {
 		t.Error("the log tells the link")
 	}
 }
+
+// A client renews itself by its certificate, and is then known by the new one.
+func TestLive_ClientRenewsItself(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.configure(s.application("orders", guarded))
+	now := time.Now()
+	ca := certtest.NewCA(certtest.CommonName("Partner CA"))
+	who := certtest.CommonName("scanner 7")
+	old := ca.Issue(who, certtest.Client(), certtest.Validity(now.Add(-alert.Day), now.Add(10*alert.Day)))
+	fresh := ca.Issue(who, certtest.Client(), certtest.Validity(now.Add(-time.Hour), now.Add(90*alert.Day)))
+	admin := ca.Issue(certtest.CommonName("admin"), certtest.Client(), certtest.Validity(now.Add(-time.Hour), now.Add(90*alert.Day)))
+	s.command("ca", "add", "--name", "partner", "--hostname", guarded, s.write("ca.pem", ca.PEM()))
+	p := s.start()
+	renew := func(by, next *certtest.Certificate) (int, string) {
+		t.Helper()
+		answer, err := s.client(p, by, true, nil).Post("https://"+guarded+"/.well-known/certvigil/renew", "application/x-pem-file", bytes.NewReader(next.PEM()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		return answer.StatusCode, read(t, answer.Body)
+	}
+	if status, body := renew(old, admin); status != http.StatusUnprocessableEntity || !strings.Contains(body, "subject_differs") {
+		t.Errorf("another's certificate: %d %s", status, body)
+	}
+	if status, body := renew(nil, fresh); status != http.StatusForbidden || !strings.Contains(body, `"rule": "certificate"`) {
+		t.Errorf("without a certificate: %d %s", status, body)
+	}
+	if status, body := renew(old, fresh); status != http.StatusCreated || !strings.Contains(body, `"status": "renewed"`) || !strings.Contains(body, `"difference"`) {
+		t.Fatalf("its own: %d %s", status, body)
+	}
+	if status, _ := renew(old, fresh); status != http.StatusOK {
+		t.Errorf("the same again: %d, want 200", status)
+	}
+	if out := s.command("cert", "show", s.write("old.pem", old.PEM())); !strings.Contains(out, "trusted, superseded") || !strings.Contains(out, "observed "+guarded) {
+		t.Errorf("the old one:\n%s", out)
+	}
+	if out := s.command("audit", "list"); !strings.Contains(out, "item.renew") {
+		t.Errorf("audit:\n%s", out)
+	}
+	p.terminate()
+}

@@ -19,6 +19,7 @@ import (
 	v4 "github.com/certvigil/certvigil/internal/api/v4"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
+	"github.com/certvigil/certvigil/internal/ratelimit"
 )
 
 // A Renewer carries out renewals. It may be called concurrently. Its errors
@@ -66,7 +67,7 @@ type server struct {
 	ready   func(context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
-	refusal *limiter // of failed authentication
+	refusal *ratelimit.Limiter // of failed authentication
 
 	links       Links
 	linkRenewer LinkRenewer

@@ -86,7 +86,7 @@ func (s *server) unauthorized(w http.ResponseWriter, r *http.Request, challenge 
 // tooMany counts a failure against the client's address, and returns the
 // refusal of one that has failed too often.
 func (s *server) tooMany(w http.ResponseWriter, r *http.Request) error {
-	wait := s.refusal.take(clientOf(r))
+	wait := s.refusal.Take(clientOf(r))
 	if wait == 0 {
 		return nil
 	}

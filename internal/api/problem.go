@@ -8,18 +8,8 @@ import (
 	"github.com/certvigil/certvigil/internal/fault"
 )
 
-// A problem is the body of every error, as RFC 9457 has it. Beyond it, rule,
-// field and hint say what was broken, where, and how to mend it.
-type problem struct {
-	Type      string `json:"type"`
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Detail    string `json:"detail"`
-	Rule      string `json:"rule,omitempty"`
-	Field     string `json:"field,omitempty"`
-	Hint      string `json:"hint,omitempty"`
-	RequestID string `json:"request_id"`
-}
+// A problem is the body of every error.
+type problem = fault.Problem
 
 // A statusError is a fault whose status is a matter of HTTP alone.
 type statusError struct {
@@ -68,19 +58,9 @@ func causeOf(err error) error {
 
 // problemOf never shows what an internal error says.
 func problemOf(err error) problem {
-	kind, status := fault.KindOf(err), fault.Status(err)
-	if kind == fault.Internal || status < http.StatusBadRequest {
-		return problem{Type: "about:blank", Title: fault.Internal.Title(), Status: http.StatusInternalServerError, Detail: "internal error"}
-	}
-	p := problem{
-		Type: "about:blank", Title: kind.Title(), Status: status, Detail: err.Error(),
-		Rule: fault.Rule(err), Field: fault.Field(err), Hint: fault.Hint(err),
-	}
+	p := fault.ProblemOf(err)
 	if e, ok := errors.AsType[*statusError](err); ok {
 		p.Status, p.Title = e.status, e.title
-	}
-	if p.Rule != "" {
-		p.Type = "urn:certvigil:problem:" + p.Rule
 	}
 	return p
 }

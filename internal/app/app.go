@@ -208,6 +208,7 @@ func (a *App) enforcerOptions() enforcer.Options {
 		IdleTimeout: l.IdleTimeout.Duration, ConnectionLifetime: l.ConnectionLifetime.Duration,
 		MaxHeaderBytes: l.HeaderBytes, MaxChainBytes: l.ChainBytes, MaxHandshakes: l.Handshakes,
 	}
+	o.Renewer = clientRenewals{inventory.New(a.store, a.o.Now)}
 	if a.accessLog != nil {
 		o.AccessLog = a.accessLog.Write
 	}

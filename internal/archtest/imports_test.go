@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/header":    {"internal/fault"},
 	"internal/hostname":  {"internal/fault"},
 	"internal/link":      {"internal/fault"},
+	"internal/ratelimit": {},
 	"internal/san":       {"internal/fault", "internal/glob"},
 	"internal/inventory": {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/hostname", "internal/san"},
 
@@ -43,13 +44,13 @@ var mayImport = map[string][]string{
 	"notifier/slack":        {"internal/alert", "internal/fault", "notifier", "templates"},
 	"notifier/webhook":      {"internal/alert", "internal/fault", "notifier", "templates"},
 	"notifier/notifiertest": {"internal/alert", "notifier"},
-	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/san", "enforcer/origin", "templates"},
+	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/ratelimit", "internal/san", "enforcer/origin", "templates"},
 	"enforcer/origin":       {"internal/fault"},
 	"internal/accesslog":    {"enforcer", "internal/fault"},
 
 	"internal/store":           inner,
 	"internal/store/storetest": append([]string{"internal/certtest", "internal/store", "notifier", "scanner"}, inner...),
-	"internal/api":             append([]string{"internal/api/v4", "templates"}, inner...),
+	"internal/api":             append([]string{"internal/ratelimit", "internal/api/v4", "templates"}, inner...),
 	"internal/api/v4":          inner,
 	"internal/dashboard":       append([]string{"templates"}, inner...),
 	"internal/config":          {"internal/alert", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "templates"},
