@@ -103,6 +103,32 @@ func TestForwardedElement(t *testing.T) {
 	}
 }
 
+// TestHopByHop: what is for us alone goes no further, in either direction.
+func TestHopByHop(t *testing.T) {
+	t.Parallel()
+	got := make(chan http.Header, 1)
+	g := newGuard(t, originAt("http://"+rawOrigin(t, func(conn net.Conn, in *bufio.Reader) {
+		req, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		got <- req.Header
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: a\r\nKeep-Alive: timeout=5\r\nX-End: b\r\nContent-Length: 0\r\n\r\n")
+	})))
+	a := exchangeRaw(t, g.dial(g.james()), getFrom+toHost+"Connection: keep-alive, x-hop\r\nX-Hop: a\r\nKeep-Alive: 5\r\n"+
+		"Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic YTpi\r\nTE: trailers\r\nX-End: b\r\n\r\n")
+	for what, h := range map[string]http.Header{"the origin": <-got, "the client": a.Header} {
+		for _, name := range []string{"Connection", "X-Hop", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te"} {
+			if h.Get(name) != "" {
+				t.Errorf("%s got %s: %q", what, name, h[name])
+			}
+		}
+		if h.Get("X-End") != "b" {
+			t.Errorf("%s did not get X-End", what)
+		}
+	}
+}
+
 // TestLargeBodies: any length passes, either way, in constant memory.
 func TestLargeBodies(t *testing.T) {
 	const size = 256 << 20

@@ -74,6 +74,9 @@ func TestRetry(t *testing.T) {
 			if got := arrived.Load(); got != tt.times {
 				t.Errorf("arrived %d times, want %d", got, tt.times)
 			}
+			if err != nil && !strings.Contains(err.Error(), "the origin's answer") {
+				t.Errorf("not the origin's failure: %v", err)
+			}
 		})
 	}
 }

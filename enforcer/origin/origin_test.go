@@ -232,6 +232,8 @@ func TestAnswers_malformed(t *testing.T) {
 		"a head of many lines":          head + strings.Repeat("X-A: b\r\n", 50<<10) + "Content-Length: 2\r\n\r\nok",
 		"endless informational ones":    strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 100) + okay,
 		"a switch nobody asked for":     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+		"a switch to nothing":           "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+		"an endless head":               head + strings.Repeat("X-A: b\r\n", 50<<10),
 		"nothing":                       "",
 		"half a head":                   "HTTP/1.1 200 OK\r\nContent-Le",
 		"a short body":                  head + "Content-Length: 3\r\n\r\nok",
@@ -264,6 +266,9 @@ func TestAnswers_malformed(t *testing.T) {
 			}
 			if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 				t.Errorf("noticed by a timeout only: %v", err)
+			}
+			if strings.Contains(err.Error(), "closed network connection") {
+				t.Errorf("noticed when the context ended only: %v", err)
 			}
 			if n := p.Idle() + p.Users(); n > 0 {
 				t.Errorf("%d connections kept", n)
