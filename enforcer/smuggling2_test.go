@@ -57,7 +57,7 @@ func TestSmuggling_HTTP2(t *testing.T) {
 		{"content-length too long", stream2{fields: head("POST", "/x", "content-length", "30"), data: []string{"abc"}}, "400", []string{"cut"}},
 		{"content-length without a body", stream2{fields: head("POST", "/x", "content-length", "30")}, "400", nil},
 		{"two content-lengths", stream2{fields: head("POST", "/x", "content-length", "3", "content-length", "30"), data: []string{"abc"}}, "400", nil},
-		{"content-length that is none", stream2{fields: head("POST", "/x", "content-length", "+3"), data: []string{"abc"}}, reset, nil},
+		{"content-length that is none", stream2{fields: head("POST", "/x", "content-length", "+3")}, "400", nil},
 		{"content_length", stream2{fields: head("POST", "/x", "content_length", "30"), data: []string{"abc"}}, "200", []string{"POST /x abc"}},
 		{"CRLF in the path", stream2{fields: head("GET", "/x HTTP/1.1\r\nHost: a\r\n\r\n")}, reset, nil},
 		{"a space in the path", stream2{fields: head("GET", "/x HTTP/1.1")}, "400", nil},
