@@ -85,6 +85,8 @@ func TestReload_TakesBackLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.reloading.Lock() // as a reload does, so that the files are not looked at meanwhile
+	defer h.reloading.Unlock()
 	if err := h.enforce(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
