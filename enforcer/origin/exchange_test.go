@@ -460,12 +460,16 @@ func TestCancel(t *testing.T) {
 			const times = 20
 			for range times {
 				ctx, cancel := context.WithCancel(t.Context())
-				time.AfterFunc(10*time.Millisecond, cancel)
+				soon := func() { time.AfterFunc(10*time.Millisecond, cancel) }
+				if !tt.head {
+					soon()
+				}
 				res, err := p.Do(ctx, s.target(), tt.request())
 				if (err == nil) != tt.head {
 					t.Fatalf("error %v", err)
 				}
 				if err == nil {
+					soon()
 					if _, err := io.Copy(io.Discard, res); err == nil {
 						t.Error("the body ended as if whole")
 					}
