@@ -59,7 +59,7 @@ type Application struct {
 }
 
 // An OriginTLS is how a TLS connection to an origin is made. Connections are
-// shared by applications with the same origin and ID.
+// shared by applications with the same origin, ID and timeouts.
 type OriginTLS struct {
 	Roots       *x509.CertPool   // nil: the system's
 	Certificate *tls.Certificate // presented to the origin; nil: none

@@ -59,6 +59,7 @@ func (h *host) do(ctx context.Context, t *Target, r *Request) (*Response, error)
 	}
 	if secure, ok := nc.(*tls.Conn); ok && secure.ConnectionState().NegotiatedProtocol == "h2" {
 		h.adopt(nc)
+		defer h.retire(nc)
 		return h.roundTrip(ctx, t, r)
 	}
 	return newConn(h, nc).exchange(ctx, t, r)

@@ -63,5 +63,17 @@ func (p *Pool) Hosts() int {
 	return len(p.hosts)
 }
 
+// Spares returns the number of HTTP/2 connections that nobody has taken.
+func Spares(p *Pool) (n int) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, h := range p.hosts {
+		h.mu.Lock()
+		n += len(h.spare)
+		h.mu.Unlock()
+	}
+	return n
+}
+
 // Printable is what values are held to.
 var Printable = printable

@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,18 @@ func (h *host) adopt(nc net.Conn) {
 	defer h.mu.Unlock()
 	h.second = true
 	h.spare = append(h.spare, nc)
+}
+
+// retire closes a connection that was adopted, unless it is in use: there was
+// another one already by then. Kept, it would die unseen, and be taken for a new
+// one.
+func (h *host) retire(nc net.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if i := slices.Index(h.spare, nc); i >= 0 {
+		h.spare = slices.Delete(h.spare, i, i+1)
+		_ = nc.Close()
+	}
 }
 
 // errNotHTTP2 is a new connection to an origin that spoke HTTP/2 before.

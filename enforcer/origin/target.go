@@ -26,7 +26,7 @@ type Target struct {
 	Certificate *tls.Certificate // presented to the origin; nil: none
 	ServerName  string           // checked and sent as SNI; "": the host of Addr
 	// ID changes whenever one of these does. Connections are shared by targets
-	// with the same scheme, address and ID.
+	// with the same scheme, address, ID and timeouts.
 	ID string
 
 	ConnectTimeout time.Duration // with the TLS handshake; 0 = the pool's
@@ -45,6 +45,11 @@ func Address(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-type key struct{ scheme, addr, id string }
+// A key names an origin. The timeouts are part of it, since all requests over
+// an HTTP/2 connection wait by those that it was made with.
+type key struct {
+	scheme, addr, id string
+	connect, header  time.Duration
+}
 
-func (t *Target) key() key { return key{t.Scheme, t.Addr, t.ID} }
+func (t *Target) key() key { return key{t.Scheme, t.Addr, t.ID, t.ConnectTimeout, t.HeaderTimeout} }

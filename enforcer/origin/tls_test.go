@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/certvigil/certvigil/enforcer/origin"
 	"github.com/certvigil/certvigil/internal/certtest"
@@ -211,4 +214,64 @@ func TestHTTP2_backToHTTP1(t *testing.T) {
 		_, body, err := do(t, p, target, get())
 		return err == nil && body == "HTTP/1.1"
 	})
+}
+
+// TestHTTP2_timeouts: an origin that one application has little patience with
+// keeps its time for another.
+func TestHTTP2_timeouts(t *testing.T) {
+	t.Parallel()
+	s, ca := secureOrigin(t, true, nil)
+	answer, slow := s.Config.Handler, make(chan struct{})
+	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-slow
+		answer.ServeHTTP(w, r)
+	})
+	p := newPool(t, origin.Options{})
+	hasty := &origin.Target{Scheme: origin.HTTPS, Addr: s.Listener.Addr().String(), Roots: ca.Pool(), HeaderTimeout: 100 * time.Millisecond}
+	patient := *hasty
+	patient.HeaderTimeout = 0
+	_, _, err := do(t, p, hasty, get())
+	if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
+		t.Errorf("without patience: %v", err)
+	}
+	defer time.AfterFunc(300*time.Millisecond, func() { close(slow) }).Stop()
+	if _, _, err := do(t, p, &patient, get()); err != nil {
+		t.Errorf("with patience: %v", err)
+	}
+}
+
+// TestHTTP2_spare: of two connections that are made at once one is enough. The
+// other is not kept to be used when it is dead.
+func TestHTTP2_spare(t *testing.T) {
+	t.Parallel()
+	var handshakes atomic.Int32
+	late := make(chan struct{})
+	s, ca := secureOrigin(t, true, func(c *tls.Config) {
+		c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			if handshakes.Add(1) == 2 {
+				<-late
+			}
+			return nil, nil //nolint:nilnil // crypto/tls: the configuration that there is
+		}
+	})
+	p := newPool(t, origin.Options{})
+	target := &origin.Target{Scheme: origin.HTTPS, Addr: s.Listener.Addr().String(), Roots: ca.Pool()}
+	answered := make(chan error, 2)
+	for range 2 {
+		go func() {
+			_, _, err := do(t, p, target, get())
+			answered <- err
+		}()
+	}
+	eventually(t, "both have dialled", func() bool { return handshakes.Load() == 2 })
+	if err := <-answered; err != nil {
+		t.Fatal(err)
+	}
+	close(late)
+	if err := <-answered; err != nil {
+		t.Fatal(err)
+	}
+	if got := origin.Spares(p); got != 0 {
+		t.Errorf("%d connections are left over", got)
+	}
 }
