@@ -51,7 +51,7 @@ func (s *sender) send() bool {
 			s.bodyErr = err
 			return false
 		}
-		s.ending.Store(err != nil)
+		s.ending.Store(err != nil || left == 0) // the end may be told apart from the last bytes
 		s.write(buf, n, err != nil)
 		if err != nil || s.writeErr != nil {
 			return s.writeErr == nil
