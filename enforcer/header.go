@@ -27,6 +27,9 @@ var (
 	reservedNames = map[string]bool{
 		"client-cert": true, "client-cert-chain": true,
 		"forwarded": true, "x-real-ip": true, "true-client-ip": true, "cf-connecting-ip": true,
+		// By these some origins serve another path than the one that was judged.
+		"x-original-url": true, "x-rewrite-url": true,
+		"proxy": true, // HTTP_PROXY to a CGI (CVE-2016-5385)
 	}
 	// framingNames are harmless as they are spelled; another spelling of them
 	// is a header to us and framing, host or cookie to a CGI-like origin.

@@ -24,6 +24,7 @@ import (
 
 // spoofs are what a client may try to smuggle to the origin.
 var spoofs = []string{
+	"X-Original-URL", "x_original_url", "X-Rewrite-Url", "Proxy",
 	"Cf-Access-Jwt-Assertion", "CF-ACCESS-JWT-ASSERTION", "Cf_Access_Jwt_Assertion", "cf_access-jwt_assertion", "Cf.Access.Jwt.Assertion",
 	"Cf-Access-Authenticated-User-Email", "Cf-Client-Cert-Sha256", "Cf_Client_Cert_Sha256", "Cf-Client-Cert-Der-Base64",
 	"cf-cert-verified", "Cf_Cert_Verified", "Client-Cert", "client_cert", "Client-Cert-Chain", "X-SSL-Client-Cert", "X_SSL_Client_Verify",
