@@ -148,8 +148,10 @@ func (a *App) rotateKeys(ctx context.Context) error {
 		}
 		a.log.Info("removed a signing key: the last token that it signed has ended", "kid", kid)
 	}
-	if plan, err = signingPlanOf(ctx, a.cfg, a.store, a.o.Now()); err != nil {
-		return err
+	if plan.due || len(plan.ended) > 0 {
+		if plan, err = signingPlanOf(ctx, a.cfg, a.store, a.o.Now()); err != nil {
+			return err
+		}
 	}
 	if !slices.EqualFunc(plan.published, a.signing, func(k store.SigningKey, kid string) bool { return k.KID == kid }) {
 		return a.applyTrust(ctx, a.cfg)
