@@ -60,10 +60,7 @@ func itemsOf(entries []alert.Entry) string {
 
 // notice addresses an announcement. It is nil when nobody else can be told.
 func (w *worker) notice(ctx context.Context, rule, subject, detail string, now time.Time) *alert.Notice {
-	a := alert.Alert{
-		ID: alert.ID(subject, 0, rule, 0, alert.EventFailed), Subject: subject, Rule: rule,
-		Event: alert.EventFailed, Detail: detail, CreatedAt: now,
-	}
+	a := alert.NewFailure(subject, rule, detail, now)
 	n := &alert.Notice{Alert: a}
 	for _, route := range w.others(ctx, rule) {
 		for _, recipient := range route.Recipients {

@@ -95,6 +95,15 @@ func NewDelivery(channel, recipient, rule string, alertIDs []string, now time.Ti
 	}
 }
 
+// NewFailure returns the alert of something that failed, which is about no item.
+// The same subject and rule are the same alert.
+func NewFailure(subject, rule, detail string, now time.Time) Alert {
+	return Alert{
+		ID: ID(subject, 0, rule, 0, EventFailed), Subject: subject, Rule: rule,
+		Event: EventFailed, Detail: detail, CreatedAt: now,
+	}
+}
+
 // digest joins length-prefixed parts, so that no two lists of parts collide.
 func digest(parts ...string) string {
 	h := sha256.New()

@@ -62,10 +62,7 @@ type announcement struct {
 }
 
 func (n *announcement) add(rule string, to []notifier.Route) {
-	a := alert.Alert{
-		ID: alert.ID(n.subject, 0, rule, 0, alert.EventFailed), Subject: n.subject, Rule: rule,
-		Event: alert.EventFailed, Detail: n.detail, CreatedAt: n.now,
-	}
+	a := alert.NewFailure(n.subject, rule, n.detail, n.now)
 	notice := alert.Notice{Alert: a}
 	for _, route := range to {
 		for _, recipient := range route.Recipients {
