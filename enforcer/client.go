@@ -9,9 +9,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -228,11 +230,7 @@ func (cs *clients) remove(c *client) {
 func (cs *clients) list() []*client {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	list := make([]*client, 0, len(cs.set))
-	for c := range cs.set {
-		list = append(list, c)
-	}
-	return list
+	return slices.AppendSeq(make([]*client, 0, len(cs.set)), maps.Keys(cs.set))
 }
 
 // shutdown refuses new ones and hangs up on those amid the handshake.

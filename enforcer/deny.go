@@ -2,6 +2,7 @@ package enforcer
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -89,20 +90,19 @@ func (e *Enforcer) answer(w http.ResponseWriter, r *http.Request, f *flight, sta
 }
 
 func (e *Enforcer) answerJSON(w http.ResponseWriter, r *http.Request, f *flight, page templates.WebError) {
-	var body bytes.Buffer
-	if err := templates.RenderWebErrorJSON(&body, page); err != nil {
-		e.renderFailed(f, err)
-	}
-	setPageHeader(w, "application/json", ourPageCSP, page.RequestID)
-	write(w, r, f, page.Status, body.Bytes())
+	e.answerOurs(w, r, f, page, "application/json", templates.RenderWebErrorJSON)
 }
 
 func (e *Enforcer) answerPage(w http.ResponseWriter, r *http.Request, f *flight, page templates.WebError) {
+	e.answerOurs(w, r, f, page, "text/html; charset=utf-8", templates.RenderWebError)
+}
+
+func (e *Enforcer) answerOurs(w http.ResponseWriter, r *http.Request, f *flight, page templates.WebError, kind string, render func(io.Writer, templates.WebError) error) {
 	var body bytes.Buffer
-	if err := templates.RenderWebError(&body, page); err != nil {
+	if err := render(&body, page); err != nil {
 		e.renderFailed(f, err)
 	}
-	setPageHeader(w, "text/html; charset=utf-8", ourPageCSP, page.RequestID)
+	setPageHeader(w, kind, ourPageCSP, page.RequestID)
 	write(w, r, f, page.Status, body.Bytes())
 }
 

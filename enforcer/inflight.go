@@ -2,6 +2,8 @@ package enforcer
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -169,11 +171,7 @@ func (fs *flights) remove(f *flight) {
 func (fs *flights) list() []*flight {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	list := make([]*flight, 0, len(fs.set))
-	for f := range fs.set {
-		list = append(list, f)
-	}
-	return list
+	return slices.AppendSeq(make([]*flight, 0, len(fs.set)), maps.Keys(fs.set))
 }
 
 func (fs *flights) cutAll(cause error) {

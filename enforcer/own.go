@@ -11,7 +11,8 @@ import (
 )
 
 // The paths under ownPrefix, and renewalPath, are the gateway's on every
-// application's host name: none of them reaches an origin. Each is answered without a policy.
+// application's host name: none of them reaches an origin. Each is answered
+// without a policy.
 const (
 	ownPrefix    = "/cdn-cgi/access/"
 	certsPath    = ownPrefix + "certs"        // for everybody: public keys
