@@ -21,9 +21,9 @@ type Message struct {
 	AdminURL  string    // [admin] public_url, no trailing slash
 	Test      bool      // made by `channel test`
 
-	// Links are the addresses, by item id, at which a person renews the item.
-	// Whoever has one may do so: they go to people alone, never to a log.
-	Links map[string]string
+	// Links are what a person can do about an item, by its id. Whoever has one
+	// may do so: they go to people alone, never to a log.
+	Links map[string][]templates.Link
 }
 
 // A Channel sends messages. Send must honour ctx, put a deadline on every

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/templates"
 )
 
 // A Config is one configured channel.
@@ -57,9 +58,9 @@ type Options struct {
 	// Held says whether the clock cannot be believed, so that nothing is sent
 	// by it: a message would tell wrong times. Nil = never. Kick when it ends.
 	Held func() bool
-	// Link returns the address below the admin URL at which a person renews an
-	// item without a token, "" when there is none. Nil = never.
-	Link func(adminURL string, item alert.Item) string
+	// Links returns what a person without a token can do about an item, at
+	// addresses below the admin URL, the most important first. Nil = nothing.
+	Links func(adminURL string, item alert.Item) []templates.Link
 
 	SendTimeout time.Duration // of one Send; default 60 s
 	Lease       time.Duration // of a claimed delivery; default 5 min
@@ -113,8 +114,8 @@ func defaults(o *Options) {
 	if o.Held == nil {
 		o.Held = func() bool { return false }
 	}
-	if o.Link == nil {
-		o.Link = func(string, alert.Item) string { return "" }
+	if o.Links == nil {
+		o.Links = func(string, alert.Item) []templates.Link { return nil }
 	}
 	if o.Rand == nil {
 		o.Rand = mathrand.Float64

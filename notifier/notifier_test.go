@@ -11,6 +11,7 @@ import (
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/notifier"
+	"github.com/certvigil/certvigil/templates"
 )
 
 func TestNotifier_sends(t *testing.T) {
@@ -18,7 +19,9 @@ func TestNotifier_sends(t *testing.T) {
 		ok := &sender{}
 		r := start(t, notifier.Options{
 			Setup: notifier.Setup{Channels: []notifier.Config{config("a", ok)}},
-			Link:  func(adminURL string, i alert.Item) string { return adminURL + "/link-of-" + i.ID },
+			Links: func(adminURL string, i alert.Item) []templates.Link {
+				return []templates.Link{{For: templates.LinkRenew, URL: adminURL + "/link-of-" + i.ID}}
+			},
 		})
 		r.add("d1", "a")
 		r.kick()
@@ -31,7 +34,7 @@ func TestNotifier_sends(t *testing.T) {
 		if m.ID != "d1" || m.Attempt != 1 || m.Rule != "default" || m.AdminURL != "https://certvigil.example.com" || !m.Now.Equal(time.Now()) || len(m.Entries) != 1 {
 			t.Errorf("message %+v", m)
 		}
-		if i := m.Entries[0].Item; i == nil || m.Links[i.ID] != "https://certvigil.example.com/link-of-"+i.ID {
+		if i := m.Entries[0].Item; i == nil || m.Words().LinkFor(i.ID, templates.LinkRenew) != "https://certvigil.example.com/link-of-"+i.ID {
 			t.Errorf("links %v of %+v", m.Links, i)
 		}
 	})

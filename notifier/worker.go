@@ -228,14 +228,14 @@ func (w *worker) send(ctx context.Context, job alert.Job, now time.Time) (err er
 }
 
 // links are those of the entries that are spelled out.
-func (n *Notifier) links(adminURL string, entries []alert.Entry) map[string]string {
-	links := map[string]string{}
+func (n *Notifier) links(adminURL string, entries []alert.Entry) map[string][]templates.Link {
+	links := map[string][]templates.Link{}
 	for _, e := range entries[:min(len(entries), templates.Spelled)] {
 		if e.Item == nil {
 			continue
 		}
-		if link := n.opts.Link(adminURL, *e.Item); link != "" {
-			links[e.Item.ID] = link
+		if list := n.opts.Links(adminURL, *e.Item); len(list) > 0 {
+			links[e.Item.ID] = list
 		}
 	}
 	return links

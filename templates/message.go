@@ -21,9 +21,9 @@ type Message struct {
 	AdminURL string        // [admin] public_url, no trailing slash
 	Test     bool          // made to try a channel out
 
-	// Links are addresses, by item id, at which a person without a token hands
-	// in the renewed certificate. They are secrets: they go to people alone.
-	Links map[string]string
+	// Links are what a person without a token can do, by item id; the most
+	// important one first. They are secrets: they go to people alone.
+	Links map[string][]Link
 }
 
 // Headline returns the message in one line, without control characters and at

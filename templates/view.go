@@ -29,7 +29,8 @@ type entryView struct {
 	Rows   []row
 	Advice string   // what to do next, a sentence; may be empty
 	Link   string   // where a person does it; may be empty
-	Steps  []string // commands, any one of which does it
+	Others []Link   // what else a person can do about the item
+	Steps  []string // commands, any one of which does what is advised
 	Detail string   // the words of a failure notice, behind its title
 	Urgent bool     // has expired, or failed
 }
@@ -69,8 +70,13 @@ func (m Message) entry(number int, e alert.Entry) entryView {
 	v.Rows = m.rows(e)
 	v.Advice = m.advice(e)
 	v.Steps = m.steps(e)
-	if uploadable(e) {
-		v.Link = m.Links[e.Item.ID]
+	for _, l := range m.Links[e.Item.ID] {
+		switch {
+		case l.For != LinkRenew:
+			v.Others = append(v.Others, l)
+		case uploadable(e):
+			v.Link = l.URL
+		}
 	}
 	return v
 }

@@ -161,7 +161,7 @@ func (a *App) buildNotifier(ctx context.Context) error {
 		return err
 	}
 	a.notifier, err = notifier.New(notifier.Options{
-		Setup: s, Outbox: a.store, Now: a.o.Now, Logger: a.log, Held: func() bool { return a.scanner.Held() }, Link: a.links.address, Metrics: notifier.Metrics{
+		Setup: s, Outbox: a.store, Now: a.o.Now, Logger: a.log, Held: func() bool { return a.scanner.Held() }, Links: a.links.of, Metrics: notifier.Metrics{
 			Attempt: a.metrics.Attempt, Sent: a.metrics.Sent, Failing: a.metrics.ChannelFailing,
 		},
 	})

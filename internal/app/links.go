@@ -6,6 +6,7 @@ import (
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/link"
+	"github.com/certvigil/certvigil/templates"
 )
 
 // renewalLinks makes and opens the links by which people renew without a
@@ -35,16 +36,17 @@ func (l *renewalLinks) OpenRenewal(token string) (itemID string, err error) {
 	return l.signer.Open(link.Renew, token)
 }
 
-// address returns where an item is renewed by hand, "" where it cannot be: a
-// link would be dead before it is sent, or there is nothing to hand in.
-func (l *renewalLinks) address(adminURL string, i alert.Item) string {
+// of returns what a person can do about an item. An item that cannot be renewed
+// by hand has no link for that: it would be dead before it is sent, or there is
+// nothing to hand in.
+func (l *renewalLinks) of(adminURL string, i alert.Item) []templates.Link {
 	renewable := i.Kind == alert.KindCA || i.Kind == alert.KindClient
 	if l == nil || !renewable || i.Trust != alert.Trusted || l.now().After(i.NotAfter) {
-		return ""
+		return nil
 	}
 	token := l.signer.Sign(link.Renew, i.ID, i.NotAfter)
 	if token == "" {
-		return ""
+		return nil
 	}
-	return adminURL + "/renew/" + token
+	return []templates.Link{{For: templates.LinkRenew, URL: adminURL + "/renew/" + token}}
 }

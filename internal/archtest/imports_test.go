@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"notifier/email":        {"internal/alert", "internal/fault", "notifier", "templates"},
 	"notifier/slack":        {"internal/alert", "internal/fault", "notifier", "templates"},
 	"notifier/webhook":      {"internal/alert", "internal/fault", "notifier", "templates"},
-	"notifier/notifiertest": {"internal/alert", "notifier"},
+	"notifier/notifiertest": {"internal/alert", "notifier", "templates"},
 	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/ratelimit", "internal/san", "enforcer/origin", "templates"},
 	"enforcer/origin":       {"internal/fault"},
 	"internal/accesslog":    {"enforcer", "internal/fault"},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/notifier"
+	"github.com/certvigil/certvigil/templates"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -86,7 +87,7 @@ func Message(entries ...alert.Entry) notifier.Message {
 // One tells of one CA, with a link.
 func One() notifier.Message {
 	m := Message(Entry(Item(alert.KindCA, "Access Testing CA", 13*alert.Day+4*time.Hour), 14*alert.Day, alert.EventExpiring))
-	m.Links = map[string]string{m.Entries[0].Item.ID: Link}
+	m.Links = map[string][]templates.Link{m.Entries[0].Item.ID: {{For: templates.LinkRenew, URL: Link}}}
 	return m
 }
 
