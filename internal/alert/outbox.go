@@ -34,6 +34,9 @@ type ChannelStatus struct {
 	Since   time.Time `json:"since"`            // when it began to fail
 	RetryAt time.Time `json:"retry_at"`         // when one delivery may probe it again
 	Probes  int       `json:"probes"`           // attempts since it began to fail
+	// LastSent is when it last accepted a message, zero if never. The outbox
+	// keeps it by itself.
+	LastSent time.Time `json:"last_sent"`
 }
 
 // A Notice announces a failure on other channels.
@@ -45,6 +48,6 @@ type Notice struct {
 // An Attempt is one try to send a delivery.
 type Attempt struct {
 	At      time.Time     `json:"at"`
-	Outcome DeliveryState `json:"outcome"`
-	Error   string        `json:"error,omitempty"`
+	Outcome DeliveryState `json:"outcome"`         // StatePending: it is tried again and was not counted
+	Error   string        `json:"error,omitempty"` // the counterpart's words, secrets cut out
 }

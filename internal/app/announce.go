@@ -87,7 +87,8 @@ func (a *App) warnOrphans(ctx context.Context, cfg *config.Config) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
 		if _, ok := channelNamed(cfg, name); !ok {
-			a.log.Warn("deliveries wait for a channel that is not configured: they go when one of its name is", "channel", name, "deliveries", waiting[name])
+			a.log.Warn("deliveries wait for a channel that is not configured: they go when one of its name is, or are cancelled by `certvigil delivery cancel`",
+				"channel", name, "deliveries", waiting[name].Count, "oldest", waiting[name].Oldest)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/fault"
-	"github.com/certvigil/certvigil/internal/inventory"
 )
 
 // A DeliveryFilter selects deliveries; zero fields do not filter.
@@ -29,7 +28,7 @@ func (s *Store) Alerts(ctx context.Context, limit int) ([]alert.Alert, error) {
 
 // Deliveries returns the deliveries that the filter selects, newest first.
 func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) ([]alert.Delivery, error) {
-	where, args := conditions{}.and(`d.state = ?`, string(f.State)).and(`d.channel = ?`, f.Channel).clause()
+	where, args := f.conditions().clause()
 	var deliveries []alert.Delivery
 	err := s.read(ctx, "listing deliveries", func(t *tx) (err error) {
 		deliveries, err = t.deliveries(ctx, where+` ORDER BY d.created_at DESC, d.id LIMIT ?`, append(args, rowLimit(f.Limit))...)
@@ -77,55 +76,35 @@ func (t *tx) delivery(ctx context.Context, ref string) (alert.Delivery, error) {
 		WithHint("give more digits")
 }
 
-// RetryDelivery makes a delivery that is dead or waiting due now, with the
-// whole schedule of retries before it again. Where its channel fails, it may
-// be the one that probes it.
-func (s *Store) RetryDelivery(ctx context.Context, ref string, now time.Time, actor inventory.Actor) error {
-	return s.write(ctx, "retrying a delivery", func(t *tx) error {
-		d, err := t.delivery(ctx, ref)
-		if err != nil {
-			return err
-		}
-		switch d.State {
-		case alert.StateDead, alert.StateRetrying, alert.StatePending:
-		default:
-			return fault.New(fault.Conflict, "not_retriable", "delivery %s is %s", d.ID, d.State).
-				WithHint("only one that is dead or waiting can be retried")
-		}
-		if _, err := t.exec(ctx, `UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt_at = ?, settled_at = NULL WHERE id = ?`,
-			now.UnixMilli(), d.ID); err != nil {
-			return err
-		}
-		if _, err := t.exec(ctx, `UPDATE channel_states SET retry_at = ? WHERE channel = ? AND failing = 1 AND retry_at > ?`,
-			now.UnixMilli(), d.Channel, now.UnixMilli()); err != nil {
-			return err
-		}
-		return t.audit(ctx, s.now(), actor, change{
-			action: "delivery.retry", object: "delivery:" + d.ID,
-			before: map[string]any{"state": d.State}, after: map[string]any{"state": alert.StatePending},
-		})
-	})
+// A Backlog is what of a channel is not settled.
+type Backlog struct {
+	Count  int
+	Oldest time.Time // when the oldest of it was created
 }
 
-// Waiting returns how many deliveries of each channel are not settled, of those
-// channels alone that have any.
-func (s *Store) Waiting(ctx context.Context) (map[string]int, error) {
-	counts := map[string]int{}
+// Waiting returns the backlog of each channel, of those channels alone that
+// have any.
+func (s *Store) Waiting(ctx context.Context) (map[string]Backlog, error) {
+	backlogs := map[string]Backlog{}
 	err := s.read(ctx, "counting what waits", func(t *tx) error {
 		_, err := collect(ctx, t, func(row scanner) (_ struct{}, err error) {
 			var (
 				channel string
-				n       int
+				b       Backlog
+				oldest  int64
 			)
-			if err = row.Scan(&channel, &n); err == nil {
-				counts[channel] += n
+			if err = row.Scan(&channel, &b.Count, &oldest); err == nil {
+				b.Oldest = fromMillis(oldest)
+				backlogs[channel] = b
 			}
 			return
-		}, `SELECT channel, COUNT(*) FROM deliveries WHERE state IN ('pending', 'retrying') GROUP BY channel
-			UNION ALL SELECT channel, COUNT(*) FROM deliveries WHERE state = 'sending' GROUP BY channel`)
+		}, `SELECT channel, COUNT(*), MIN(created_at) FROM (
+				SELECT channel, created_at FROM deliveries WHERE state IN ('pending', 'retrying')
+				UNION ALL SELECT channel, created_at FROM deliveries WHERE state = 'sending')
+			GROUP BY channel`)
 		return err
 	})
-	return counts, err
+	return backlogs, err
 }
 
 // DeliveryCounts returns how many deliveries stand in each state.

@@ -16,6 +16,11 @@ func (c conditions) and(condition string, value any) conditions {
 	return conditions{append(c.parts, condition), append(c.args, value)}
 }
 
+// also adds a condition without a value.
+func (c conditions) also(condition string) conditions {
+	return conditions{append(c.parts, condition), c.args}
+}
+
 // clause returns the WHERE clause with its arguments, "" when there is none.
 func (c conditions) clause() (string, []any) {
 	if len(c.parts) == 0 {

@@ -19,11 +19,8 @@ func (s *Store) Settle(ctx context.Context, owner, deliveryID string, out alert.
 		if err := t.settle(ctx, owner, deliveryID, out); err != nil {
 			return err
 		}
-		if out.State != alert.StatePending {
-			if _, err := t.exec(ctx, `INSERT INTO attempts (delivery_id, at, outcome, error) VALUES (?, ?, ?, ?)`,
-				deliveryID, out.At.UnixMilli(), out.State, out.Error); err != nil {
-				return err
-			}
+		if err := t.noteAttempt(ctx, deliveryID, out); err != nil {
+			return err
 		}
 		if out.Channel != nil {
 			if err := t.settleChannel(ctx, deliveryID, *out.Channel, out.At); err != nil {
@@ -50,7 +47,7 @@ func (t *tx) settle(ctx context.Context, owner, deliveryID string, out alert.Out
 			next_attempt_at = COALESCE(?, next_attempt_at), last_error = CASE WHEN ? = 1 THEN ? ELSE last_error END,
 			lease_owner = NULL, lease_until = NULL
 		WHERE id = ? AND state = 'sending' AND lease_owner = ?`,
-		out.State, counted, settled, next, counted, out.Error, deliveryID, owner)
+		out.State, counted, settled, next, flag(counted == 1 || out.Error != ""), out.Error, deliveryID, owner)
 	if err != nil {
 		return err
 	}
@@ -58,6 +55,35 @@ func (t *tx) settle(ctx context.Context, owner, deliveryID string, out alert.Out
 		return fault.New(fault.Conflict, "lease_lost", "%s no longer holds the lease of delivery %s", owner, deliveryID)
 	}
 	return nil
+}
+
+// keptAttempts is how many attempts of a delivery are kept: one whose channel
+// fails is tried hourly, and one with a limit before it may be tried each
+// second, for as long as it takes.
+const keptAttempts = 100
+
+// noteAttempt keeps what came of an attempt, also of one that is not counted,
+// and when the channel last accepted a message. A delivery that was given back
+// untried says nothing.
+func (t *tx) noteAttempt(ctx context.Context, deliveryID string, out alert.Outcome) error {
+	if out.State == alert.StatePending && out.Error == "" {
+		return nil
+	}
+	if _, err := t.exec(ctx, `INSERT INTO attempts (delivery_id, at, outcome, error) VALUES (?, ?, ?, ?)`,
+		deliveryID, out.At.UnixMilli(), out.State, out.Error); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `DELETE FROM attempts WHERE delivery_id = ? AND id <= (
+		SELECT id FROM attempts WHERE delivery_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`, deliveryID, deliveryID, keptAttempts); err != nil {
+		return err
+	}
+	if out.State != alert.StateSent {
+		return nil
+	}
+	_, err := t.exec(ctx, `INSERT INTO channel_states (channel, failing, reason, probes, config_hash, last_sent)
+		SELECT channel, 0, '', 0, '', ? FROM deliveries WHERE id = ?
+		ON CONFLICT (channel) DO UPDATE SET last_sent = excluded.last_sent`, out.At.UnixMilli(), deliveryID)
+	return err
 }
 
 // settleChannel writes the status of a delivery's channel. When it begins to
@@ -114,20 +140,38 @@ func (s *Store) Channel(ctx context.Context, channel string) (alert.ChannelStatu
 	return status, err
 }
 
+// ChannelStatuses returns the status of every channel that was heard of.
+func (s *Store) ChannelStatuses(ctx context.Context) (map[string]alert.ChannelStatus, error) {
+	statuses := map[string]alert.ChannelStatus{}
+	err := s.read(ctx, "reading the channels' statuses", func(t *tx) error {
+		_, err := collect(ctx, t, func(row scanner) (_ struct{}, err error) {
+			name, status, err := scanChannel(row)
+			statuses[name] = status
+			return
+		}, `SELECT `+channelColumns+` FROM channel_states`)
+		return err
+	})
+	return statuses, err
+}
+
 func (t *tx) channel(ctx context.Context, channel string) (alert.ChannelStatus, error) {
-	var (
-		status       alert.ChannelStatus
-		since, retry sql.NullInt64
-	)
-	err := t.row(ctx, `SELECT failing, reason, since, retry_at, probes FROM channel_states WHERE channel = ?`, channel).
-		Scan(&status.Failing, &status.Reason, &since, &retry, &status.Probes)
+	_, status, err := scanChannel(t.row(ctx, `SELECT `+channelColumns+` FROM channel_states WHERE channel = ?`, channel))
 	if errors.Is(err, sql.ErrNoRows) {
 		return alert.ChannelStatus{}, nil
 	}
-	status.Since, status.RetryAt = fromNull(since), fromNull(retry)
 	return status, err
 }
 
+const channelColumns = `channel, failing, reason, since, retry_at, probes, last_sent`
+
+func scanChannel(row scanner) (name string, status alert.ChannelStatus, err error) {
+	var since, retry, sent sql.NullInt64
+	err = row.Scan(&name, &status.Failing, &status.Reason, &since, &retry, &status.Probes, &sent)
+	status.Since, status.RetryAt, status.LastSent = fromNull(since), fromNull(retry), fromNull(sent)
+	return name, status, err
+}
+
+// setChannel leaves alone when the channel last accepted a message.
 func (t *tx) setChannel(ctx context.Context, channel string, status alert.ChannelStatus) error {
 	_, err := t.exec(ctx, `INSERT INTO channel_states (channel, failing, reason, since, retry_at, probes, config_hash)
 		VALUES (?, ?, ?, ?, ?, ?, '')

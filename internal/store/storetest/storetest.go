@@ -34,7 +34,11 @@ type Storer interface {
 	Deliveries(ctx context.Context, f store.DeliveryFilter) ([]alert.Delivery, error)
 	Delivery(ctx context.Context, ref string) (alert.Delivery, []alert.Attempt, error)
 	RetryDelivery(ctx context.Context, ref string, now time.Time, actor inventory.Actor) error
-	Waiting(ctx context.Context) (map[string]int, error)
+	RetryDeliveries(ctx context.Context, f store.DeliveryFilter, now time.Time, actor inventory.Actor) (int64, error)
+	CancelDelivery(ctx context.Context, ref string, actor inventory.Actor) error
+	CancelDeliveries(ctx context.Context, f store.DeliveryFilter, actor inventory.Actor) (int64, error)
+	ChannelStatuses(ctx context.Context) (map[string]alert.ChannelStatus, error)
+	Waiting(ctx context.Context) (map[string]store.Backlog, error)
 	DeliveryCounts(ctx context.Context) (map[alert.DeliveryState]int, error)
 	CountEnding(ctx context.Context, edges []time.Time) (map[alert.Kind][]int, error)
 	Recover(ctx context.Context) error
@@ -67,7 +71,7 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // sound at its end.
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
-		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, crlTests, trustTests, endingTests, changeTests,
+		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests, trustTests, endingTests, changeTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
