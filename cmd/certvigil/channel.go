@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/app"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/store"
@@ -17,11 +18,14 @@ func newChannel(e *env) *cobra.Command {
 
 // A shownChannel is a channel as people and programs see it.
 type shownChannel struct {
-	Name    string    `json:"name"`
-	Type    string    `json:"type"`
-	Failing bool      `json:"failing"`
-	Reason  string    `json:"reason,omitempty"`
-	Since   time.Time `json:"since,omitzero"`
+	Name     string    `json:"name"`
+	Type     string    `json:"type"`
+	Status   string    `json:"status"` // ok, failing, or unused: it never accepted a message
+	Failing  bool      `json:"failing"`
+	Reason   string    `json:"reason,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+	LastSent time.Time `json:"last_sent,omitzero"`
+	Waiting  int       `json:"waiting"`
 }
 
 func newChannelList(e *env) *cobra.Command {
@@ -29,28 +33,48 @@ func newChannelList(e *env) *cobra.Command {
 		Use: "list", Short: "List the channels and whether they work", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withConfig(cmd.Context(), func(cfg *config.Config, s *store.Store) error {
+				statuses, err := s.ChannelStatuses(cmd.Context())
+				if err != nil {
+					return err
+				}
+				waiting, err := s.Waiting(cmd.Context())
+				if err != nil {
+					return err
+				}
 				channels := make([]shownChannel, 0, len(cfg.Channels))
 				var rows [][]string
 				for _, c := range cfg.Channels {
-					status, err := s.Channel(cmd.Context(), c.Name)
-					if err != nil {
-						return err
-					}
-					shown := shownChannel{c.Name, c.Type, status.Failing, status.Reason, status.Since}
+					shown := showChannel(c, statuses[c.Name], waiting[c.Name].Count)
 					channels = append(channels, shown)
-					rows = append(rows, []string{c.Name, c.Type, health(shown)})
+					rows = append(rows, []string{c.Name, c.Type, health(shown), stamp(shown.LastSent), count(shown.Waiting)})
 				}
-				return e.print(channels, func() { e.table("no channel is configured", []string{"NAME", "TYPE", "STATUS"}, rows) })
+				return e.print(channels, func() {
+					e.table("no channel is configured", []string{"NAME", "TYPE", "STATUS", "LAST SENT", "WAITING"}, rows)
+				})
 			})
 		},
 	})
 }
 
-func health(c shownChannel) string {
-	if c.Failing {
-		return fmt.Sprintf("failing since %s: %s", stamp(c.Since), c.Reason)
+func showChannel(c config.Channel, s alert.ChannelStatus, waiting int) shownChannel {
+	status := "ok"
+	switch {
+	case s.Failing:
+		status = "failing"
+	case s.LastSent.IsZero():
+		status = "unused"
 	}
-	return "ok"
+	return shownChannel{c.Name, c.Type, status, s.Failing, s.Reason, s.Since, s.LastSent, waiting}
+}
+
+func health(c shownChannel) string {
+	switch c.Status {
+	case "failing":
+		return fmt.Sprintf("failing since %s: %s", stamp(c.Since), c.Reason)
+	case "unused":
+		return "never used"
+	}
+	return c.Status
 }
 
 func newChannelTest(e *env) *cobra.Command {

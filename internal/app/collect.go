@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
@@ -11,6 +13,9 @@ import (
 // collect counts what the metrics show of the store.
 func (a *App) collect(ctx context.Context) (counts metrics.Counts, err error) {
 	if counts.Deliveries, err = a.store.DeliveryCounts(ctx); err != nil {
+		return counts, err
+	}
+	if counts.Channels, err = a.countChannels(ctx); err != nil {
 		return counts, err
 	}
 	groups, err := a.store.Groups(ctx)
@@ -34,6 +39,36 @@ func (a *App) collect(ctx context.Context) (counts metrics.Counts, err error) {
 		})
 	}
 	return counts, err
+}
+
+// countChannels tells of the channels that are configured, and of those that
+// deliveries wait for in vain.
+func (a *App) countChannels(ctx context.Context) ([]metrics.Channel, error) {
+	statuses, err := a.store.ChannelStatuses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := a.store.Waiting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Collect(maps.Keys(waiting))
+	a.mu.Lock()
+	for _, c := range a.cfg.Channels {
+		names = append(names, c.Name)
+	}
+	a.mu.Unlock()
+	slices.Sort(names)
+	now := a.o.Now()
+	var channels []metrics.Channel
+	for _, name := range slices.Compact(names) {
+		c := metrics.Channel{Name: name, Waiting: waiting[name].Count, LastSent: statuses[name].LastSent}
+		if c.Waiting > 0 {
+			c.Oldest = max(now.Sub(waiting[name].Oldest), 0)
+		}
+		channels = append(channels, c)
+	}
+	return channels, nil
 }
 
 // countLeft counts what is watched by the time until it ends. The store counts

@@ -50,7 +50,10 @@ func TestExample_TablesLoad(t *testing.T) {
 	if got := len(cfg.Channels); got != 4 {
 		t.Errorf("channels = %d, want 4", got)
 	}
-	want := []string{`admin.public_url "http://127.0.0.1:8080" is loopback: links in messages will not work elsewhere`}
+	want := []string{
+		`alert "default" has the one channel "oncall-mail", and notifier.fallback names no other: nobody would be told when it fails`,
+		`admin.public_url "http://127.0.0.1:8080" is loopback: links in messages will not work elsewhere`,
+	}
 	if diff := cmp.Diff(want, cfg.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}

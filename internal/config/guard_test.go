@@ -29,6 +29,10 @@ origin = "`+origin+`"
 name = "c"
 type = "webhook"
 url = "http://127.0.0.1:1"
+[[channel]]
+name = "d"
+type = "webhook"
+url = "http://127.0.0.1:1"
 `).Warnings
 	}
 	policy := func(key, selector string) string {

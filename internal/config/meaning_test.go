@@ -163,6 +163,7 @@ secret_file = "hook"
 	}
 	want := []string{
 		"channel[0].secret_file: every user can read " + filepath.Join(folder, "hook") + ": make it 0600",
+		`alert "default" has the one channel "hook", and notifier.fallback names no other: nobody would be told when it fails`,
 		`no server certificate names *.shop.example.com: clients of application "shop" will refuse the connection`,
 	}
 	if diff := cmp.Diff(want, cfg.Warnings); diff != "" {
@@ -175,6 +176,8 @@ func TestLoad_Warnings(t *testing.T) {
 	const local = "[[channel]]\nname = \"c\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1\"\n"
 	tests := []struct{ name, text, want string }{
 		{"a rule without channels", local + "[[alert]]\nname = \"quiet\"\nchannels = []\n", `alert "quiet" names no channels: it tells nobody`},
+		{"a rule with one channel", local, `alert "default" has the one channel "c", and notifier.fallback names no other: nobody would be told when it fails`},
+		{"a rule whose fallback is its one channel", local + "[notifier]\nfallback = [\"c\"]\n", `alert "default" has the one channel "c", and notifier.fallback names no other`},
 		{"a kind that no rule covers", local + "[[alert]]\nname = \"some\"\nkinds = [\"ca\", \"client\", \"crl\"]\nchannels = [\"c\"]\n", `no alert covers every item of kind "server": some may expire unnoticed`},
 		{"a rule of labelled items alone", local + "[[alert]]\nname = \"some\"\nmatch = { team = \"x\" }\nchannels = [\"c\"]\n", `no alert covers every item of kind "ca": some may expire unnoticed`},
 		{"loopback links", "[[channel]]\nname = \"c\"\ntype = \"slack\"\ntoken = \"x\"\nchannel = \"#ops\"\n", `admin.public_url "http://127.0.0.1:8080" is loopback: links in messages will not work elsewhere`},
@@ -187,6 +190,28 @@ func TestLoad_Warnings(t *testing.T) {
 			t.Parallel()
 			if got := strings.Join(load(t, tt.text).Warnings, "\n"); !strings.Contains(got, tt.want) {
 				t.Errorf("warnings:\n%s\nwant among them:\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+// What fails is told by another channel of the rule, or by the fallback.
+func TestLoad_WarnsOfNoOtherChannel(t *testing.T) {
+	t.Parallel()
+	const two = "[[channel]]\nname = \"c\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1\"\n[[channel]]\nname = \"d\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1\"\n"
+	rule := func(name, channels string) string { return "[[alert]]\nname = \"" + name + "\"\nchannels = [" + channels + "]\n" }
+	for _, tt := range []struct{ name, text, want string }{
+		{"the rule's other channel", two + rule("r", `"c", "d"`), ""},
+		{"the fallback", two + rule("r", `"c"`) + "[notifier]\nfallback = [\"d\"]\n", ""},
+		{"the fallback, itself among others", two + rule("r", `"c"`) + "[notifier]\nfallback = [\"c\", \"d\"]\n", ""},
+		{"none", two + rule("r", `"c"`), `alert "r" has the one channel "c"`},
+		{"none for one of the rules", two + rule("r", `"c", "d"`) + rule("s", `"d"`), `alert "s" has the one channel "d"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := strings.Join(load(t, tt.text).Warnings, "\n")
+			if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
+				t.Errorf("warnings %q, want %q", got, tt.want)
 			}
 		})
 	}

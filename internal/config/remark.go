@@ -31,6 +31,9 @@ func (c *checker) remarkSilence(cfg *Config) {
 			c.warn("alert %q names no channels: it tells nobody", a.Name)
 			continue
 		}
+		if only := a.Channels[0]; !slices.ContainsFunc(slices.Concat(a.Channels, cfg.Notifier.Fallback), func(name string) bool { return name != only }) {
+			c.warn("alert %q has the one channel %q, and notifier.fallback names no other: nobody would be told when it fails", a.Name, only)
+		}
 		if len(a.Match) > 0 {
 			continue // it covers labelled items only
 		}

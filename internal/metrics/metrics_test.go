@@ -25,6 +25,10 @@ func counts(context.Context) (metrics.Counts, error) {
 		Deliveries: map[alert.DeliveryState]int{alert.StateSent: 3, alert.StateDead: 1},
 		Items:      map[alert.Kind]map[alert.Watch]int{alert.KindCA: {alert.Active: 2}},
 		Left:       map[alert.Kind][]int{alert.KindCA: {1, 0, 0, 0, 0, 0, 2}},
+		Channels: []metrics.Channel{
+			{Name: "mail", Waiting: 2, Oldest: 90 * time.Second, LastSent: time.Unix(1767225600, 0)},
+			{Name: "never"},
+		},
 		CRLs: []metrics.CRL{
 			{Issuer: "CN=Root", Key: "0123456789abcdef", ThisUpdate: time.Unix(1767225600, 0), NextUpdate: time.Unix(1767830400, 0), Entries: 3, Failing: true},
 			{Issuer: "CN=Root", Key: "123456789abcdef0"}, // a CA of the same name must not spoil the scrape

@@ -17,6 +17,7 @@ type Counts struct {
 	Deliveries map[alert.DeliveryState]int
 	Items      map[alert.Kind]map[alert.Watch]int
 	Left       map[alert.Kind][]int // how many items end, by the ranges of Edges
+	Channels   []Channel
 	CRLs       []CRL
 }
 
@@ -26,6 +27,14 @@ type CRL struct {
 	ThisUpdate, NextUpdate time.Time
 	Entries                int
 	Failing                bool // it cannot be refreshed
+}
+
+// A Channel is one that is configured, or that deliveries wait for.
+type Channel struct {
+	Name     string
+	Waiting  int
+	Oldest   time.Duration // age of the oldest delivery that waits; 0 when none does
+	LastSent time.Time     // zero = never
 }
 
 // Edges are the ends of the ranges of Counts.Left, as time left. The first
@@ -41,10 +50,13 @@ type storeCollector struct {
 	deliveries *prometheus.Desc
 	items      *prometheus.Desc
 	left       *prometheus.Desc
+	channels   channelDescs
 	crls       crlDescs
 }
 
 type crlDescs struct{ thisUpdate, nextUpdate, entries, failing *prometheus.Desc }
+
+type channelDescs struct{ waiting, oldest, lastSent *prometheus.Desc }
 
 func newStoreCollector(collect func(context.Context) (Counts, error)) *storeCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
@@ -55,6 +67,11 @@ func newStoreCollector(collect func(context.Context) (Counts, error)) *storeColl
 		deliveries: desc("deliveries", "Deliveries in the store, by state.", "state"),
 		items:      desc("items", "Items in the store, by kind and watch.", "kind", "watch"),
 		left:       desc("items_left", "Items that are watched, by the time until they end: at most so many days, and more than the range before.", "kind", "left"),
+		channels: channelDescs{
+			waiting:  desc("delivery_waiting", "Deliveries that are not settled, by channel.", "channel"),
+			oldest:   desc("delivery_oldest_waiting_seconds", "Age of a channel's oldest delivery that is not settled, 0 when there is none.", "channel"),
+			lastSent: desc("delivery_last_success_timestamp_seconds", "When a channel last accepted a message, 0 if never.", "channel"),
+		},
 		crls: crlDescs{
 			thisUpdate: desc("crl_this_update_timestamp_seconds", "When a revocation list was issued.", "issuer", "key"),
 			nextUpdate: desc("crl_next_update_timestamp_seconds", "When a revocation list ends.", "issuer", "key"),
@@ -66,7 +83,7 @@ func newStoreCollector(collect func(context.Context) (Counts, error)) *storeColl
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.deliveries, c.items, c.left, c.crls.thisUpdate, c.crls.nextUpdate, c.crls.entries, c.crls.failing} {
+	for _, d := range []*prometheus.Desc{c.deliveries, c.items, c.left, c.channels.waiting, c.channels.oldest, c.channels.lastSent, c.crls.thisUpdate, c.crls.nextUpdate, c.crls.entries, c.crls.failing} {
 		ch <- d
 	}
 }
@@ -94,9 +111,22 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 			ch <- gauge(c.left, float64(n), string(kind), ranges[i])
 		}
 	}
+	for _, channel := range counts.Channels {
+		c.channels.send(ch, channel)
+	}
 	for _, l := range counts.CRLs {
 		c.crls.send(ch, l)
 	}
+}
+
+func (d *channelDescs) send(ch chan<- prometheus.Metric, c Channel) {
+	last := 0.0
+	if !c.LastSent.IsZero() {
+		last = float64(c.LastSent.UnixMilli()) / 1000
+	}
+	ch <- gauge(d.waiting, float64(c.Waiting), c.Name)
+	ch <- gauge(d.oldest, c.Oldest.Seconds(), c.Name)
+	ch <- gauge(d.lastSent, last, c.Name)
 }
 
 func (d *crlDescs) send(ch chan<- prometheus.Metric, l CRL) {
