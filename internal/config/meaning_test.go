@@ -199,7 +199,9 @@ func TestLoad_Warnings(t *testing.T) {
 func TestLoad_WarnsOfNoOtherChannel(t *testing.T) {
 	t.Parallel()
 	const two = "[[channel]]\nname = \"c\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1\"\n[[channel]]\nname = \"d\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1\"\n"
-	rule := func(name, channels string) string { return "[[alert]]\nname = \"" + name + "\"\nchannels = [" + channels + "]\n" }
+	rule := func(name, channels string) string {
+		return "[[alert]]\nname = \"" + name + "\"\nchannels = [" + channels + "]\n"
+	}
 	for _, tt := range []struct{ name, text, want string }{
 		{"the rule's other channel", two + rule("r", `"c", "d"`), ""},
 		{"the fallback", two + rule("r", `"c"`) + "[notifier]\nfallback = [\"d\"]\n", ""},
