@@ -16,7 +16,7 @@ import (
 const module = "github.com/certvigil/certvigil/"
 
 // The inner ring: words and rules that everything else may speak of.
-var inner = []string{"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inventory", "internal/san"}
+var inner = []string{"internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inventory", "internal/san"}
 
 // mayImport lists, for each package, the packages of this module that its
 // production code may import. Arrows point inward: the three subsystems never
@@ -28,24 +28,25 @@ var mayImport = map[string][]string{
 	"internal/alert":     {"internal/fault"},
 	"internal/cert":      {"internal/fault"},
 	"internal/crl":       {"internal/cert", "internal/fault"},
-	"internal/fetch":     {"internal/fault"},
+	"internal/egress":    {"internal/fault"},
+	"internal/fetch":     {"internal/egress", "internal/fault"},
 	"internal/glob":      {"internal/fault"},
 	"internal/header":    {"internal/fault"},
 	"internal/hostname":  {"internal/fault"},
 	"internal/link":      {"internal/fault"},
 	"internal/ratelimit": {},
 	"internal/san":       {"internal/fault", "internal/glob"},
-	"internal/inventory": {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/hostname", "internal/san"},
+	"internal/inventory": {"internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/hostname", "internal/san"},
 
 	"templates":             {"internal/alert", "internal/cert", "internal/fault"},
 	"scanner":               {"internal/alert", "internal/fault"},
-	"notifier":              {"internal/alert", "internal/fault", "templates"},
+	"notifier":              {"internal/alert", "internal/egress", "internal/fault", "templates"},
 	"notifier/email":        {"internal/alert", "internal/fault", "notifier", "templates"},
-	"notifier/slack":        {"internal/alert", "internal/fault", "notifier", "templates"},
-	"notifier/webhook":      {"internal/alert", "internal/fault", "notifier", "templates"},
+	"notifier/slack":        {"internal/alert", "internal/egress", "internal/fault", "notifier", "templates"},
+	"notifier/webhook":      {"internal/alert", "internal/egress", "internal/fault", "notifier", "templates"},
 	"notifier/notifiertest": {"internal/alert", "notifier", "templates"},
-	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/ratelimit", "internal/san", "enforcer/origin", "templates"},
-	"enforcer/origin":       {"internal/fault"},
+	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/ratelimit", "internal/san", "enforcer/origin", "templates"},
+	"enforcer/origin":       {"internal/egress", "internal/fault"},
 	"internal/accesslog":    {"enforcer", "internal/fault"},
 
 	"internal/store":           inner,
