@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/certvigil/certvigil/internal/egress"
@@ -15,50 +16,42 @@ const (
 	metadata = "metadata_target"
 )
 
-// addresses holds both sides of each boundary.
-var addresses = []struct{ addr, rule string }{
-	{"1.1.1.1", ""}, {"9.255.255.255", ""}, {"11.0.0.0", ""}, {"100.63.255.255", ""}, {"100.128.0.0", ""},
-	{"126.255.255.255", ""}, {"128.0.0.0", ""}, {"169.253.255.255", ""}, {"169.255.0.0", ""}, {"172.15.255.255", ""},
-	{"172.32.0.0", ""}, {"192.0.1.0", ""}, {"192.167.255.255", ""}, {"192.169.0.0", ""}, {"198.17.255.255", ""},
-	{"198.20.0.0", ""}, {"223.255.255.255", ""}, {"168.63.129.15", ""}, {"168.63.129.17", ""},
-	{"0.0.0.0", private}, {"0.1.2.3", private}, {"10.0.0.0", private}, {"10.255.255.255", private},
-	{"100.64.0.0", private}, {"100.127.255.255", private}, {"127.0.0.1", private}, {"127.255.255.255", private},
-	{"169.254.0.1", private}, {"169.254.171.0", private}, {"172.16.0.0", private}, {"172.31.255.255", private},
-	{"192.0.0.1", private}, {"192.0.2.1", private}, {"192.88.99.1", private}, {"192.168.0.0", private},
-	{"192.168.255.255", private}, {"198.18.0.0", private}, {"198.19.255.255", private}, {"198.51.100.1", private},
-	{"203.0.113.1", private}, {"224.0.0.1", private}, {"239.255.255.255", private}, {"240.0.0.1", private},
-	{"255.255.255.255", private},
-	{"169.254.169.254", metadata}, {"169.254.170.2", metadata}, {"169.254.170.23", metadata}, {"100.100.100.200", metadata},
-	{"192.0.0.192", metadata}, {"168.63.129.16", metadata}, {"fd00:ec2::254", metadata}, {"fd00:ec2::23", metadata},
-	{"fd20:ce::254", metadata}, {"fe80::a9fe:a9fe%eth0", metadata},
-
-	{"2606:4700:4700::1111", ""}, {"2001:4860:4860::8888", ""}, {"2a00::1", ""}, {"3fff:1000::1", ""},
-	{"::", private}, {"::1", private}, {"fc00::1", private}, {"fdff::1", private}, {"fe80::1", private},
-	{"fe80::1%eth0", private}, {"febf::1", private}, {"fec0::1", private}, {"ff02::1", private}, {"100::1", private},
-	{"2001:2::1", private}, {"2001:10::1", private}, {"2001:20::1", private}, {"2001:db8::1", private}, {"3fff::1", private},
-	{"1fff::1", private}, {"4000::1", private},
-
-	{"::ffff:1.1.1.1", ""}, {"::ffff:127.0.0.1", private}, {"::ffff:169.254.169.254", metadata},
-	{"::127.0.0.1", private}, {"::1.1.1.1", private}, {"::169.254.169.254", metadata},
-	{"::ffff:0:127.0.0.1", private}, {"::ffff:0:169.254.169.254", metadata},
-	{"64:ff9b::1.1.1.1", ""}, {"64:ff9b::10.0.0.1", private}, {"64:ff9b::168.63.129.16", metadata},
-	{"64:ff9b:1::1.1.1.1", private}, {"64:ff9b:1::169.254.169.254", metadata}, {"64:ff9b:1:a9fe:a9:fe00::", metadata},
-	{"64:ff9b:1:a9:fe:a9fe::", metadata}, {"64:ff9b:1:0:a9:fea9:fe00:0", metadata},
-	{"2002:101:101::1", ""}, {"2002:7f00:1::1", private}, {"2002:a9fe:a9fe::1", metadata},
-	{"2001:0:101:101::fefe:fefe", ""}, {"2001:0:101:101::f5ff:fffe", private}, {"2001:0:a00:1::fefe:fefe", private},
-	{"2001:0:101:101::5601:5601", metadata}, {"2001:0:a9fe:a9fe::fefe:fefe", metadata},
-	{"2a00::5efe:1.1.1.1", ""}, {"2a00::5efe:10.0.0.1", private}, {"2a00::200:5efe:169.254.169.254", metadata},
+// addresses holds both sides of each boundary, by the rule that they break.
+var addresses = map[string][]string{
+	"": {
+		"1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
+		"169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0", "192.0.1.0", "192.167.255.255", "192.169.0.0",
+		"198.17.255.255", "198.20.0.0", "223.255.255.255", "168.63.129.15", "168.63.129.17", "2606:4700:4700::1111",
+		"2001:4860:4860::8888", "2a00::1", "3fff:1000::1", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1", "2002:101:101::1",
+		"2001:0:101:101::fefe:fefe", "2a00::5efe:1.1.1.1",
+	},
+	private: {
+		"0.0.0.0", "0.1.2.3", "10.0.0.0", "10.255.255.255", "100.64.0.0", "100.127.255.255", "127.0.0.1",
+		"127.255.255.255", "169.254.0.1", "169.254.171.0", "172.16.0.0", "172.31.255.255", "192.0.0.1", "192.0.2.1",
+		"192.88.99.1", "192.168.0.0", "192.168.255.255", "198.18.0.0", "198.19.255.255", "198.51.100.1", "203.0.113.1",
+		"224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "::", "::1", "fc00::1", "fdff::1", "fe80::1",
+		"fe80::1%eth0", "febf::1", "fec0::1", "ff02::1", "100::1", "2001:2::1", "2001:10::1", "2001:20::1", "2001:db8::1",
+		"3fff::1", "1fff::1", "4000::1", "::ffff:127.0.0.1", "::127.0.0.1", "::1.1.1.1", "::ffff:0:127.0.0.1",
+		"64:ff9b::10.0.0.1", "64:ff9b:1::1.1.1.1", "2002:7f00:1::1", "2001:0:101:101::f5ff:fffe",
+		"2001:0:a00:1::fefe:fefe", "2a00::5efe:10.0.0.1",
+	},
+	metadata: {
+		"169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "192.0.0.192", "168.63.129.16",
+		"fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fe80::a9fe:a9fe%eth0", "::ffff:169.254.169.254",
+		"::169.254.169.254", "::ffff:0:169.254.169.254", "64:ff9b::168.63.129.16", "64:ff9b:1::169.254.169.254",
+		"64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1:0:a9:fea9:fe00:0", "2002:a9fe:a9fe::1",
+		"2001:0:101:101::5601:5601", "2001:0:a9fe:a9fe::fefe:fefe", "2a00::200:5efe:169.254.169.254",
+	},
 }
 
 func TestPolicy_Check(t *testing.T) {
 	t.Parallel()
-	for _, tt := range addresses {
-		addr := netip.MustParseAddr(tt.addr)
-		checkRule(t, tt.addr, egress.Policy{}.Check(addr), tt.rule)
-		if tt.rule == private {
-			tt.rule = ""
+	for rule, list := range addresses {
+		for _, text := range list {
+			addr := netip.MustParseAddr(text)
+			checkRule(t, text, egress.Policy{}.Check(addr), rule)
+			checkRule(t, text+", private allowed", egress.Policy{AllowPrivate: true}.Check(addr), strings.TrimPrefix(rule, private))
 		}
-		checkRule(t, tt.addr+", private allowed", egress.Policy{AllowPrivate: true}.Check(addr), tt.rule)
 	}
 	checkRule(t, "no address", egress.Policy{}.Check(netip.Addr{}), private)
 	checkRule(t, "no address, private allowed", egress.Policy{AllowPrivate: true}.Check(netip.Addr{}), private)

@@ -20,11 +20,11 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
 
+	"github.com/certvigil/certvigil/internal/egress"
 	"github.com/certvigil/certvigil/internal/fault"
 )
 
@@ -42,19 +42,15 @@ type Options struct {
 	MaxBytes int64          // of a document; 0 = 64 MiB
 	Roots    *x509.CertPool // that servers are verified by; nil = the system's
 	Now      func() time.Time
-
-	// CheckAddress refuses an address by an error before a connection to it is
-	// made. It sees what is dialled, after names are resolved, for each
-	// redirect anew. Where the environment names a proxy, that is the proxy's
-	// address: the proxy then decides what it reaches. nil refuses none. It
-	// must be usable concurrently.
-	CheckAddress func(netip.AddrPort) error
 }
 
 // A Fetcher fetches documents. It may be used concurrently.
 type Fetcher struct {
 	options   Options
+	proxy     func(*url.URL) (*url.URL, error)
 	transport *http.Transport
+	resolver  *net.Resolver                             // nil = the system's
+	check     func(egress.Policy, netip.AddrPort) error // of what is dialled
 }
 
 // A Request says what to get, and which version of it is known already.
@@ -85,45 +81,24 @@ func New(options Options) *Fetcher {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	proxy := httpproxy.FromEnvironment().ProxyFunc()
-	dialer := &net.Dialer{Control: control(options.CheckAddress)}
+	f := &Fetcher{options: options, proxy: httpproxy.FromEnvironment().ProxyFunc(), check: func(p egress.Policy, addr netip.AddrPort) error { return p.Check(addr.Addr()) }}
 	// The deadline of every step is that of the whole, in the context.
-	return &Fetcher{options: options, transport: &http.Transport{
-		Proxy:                  func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
-		DialContext:            dialer.DialContext,
+	f.transport = &http.Transport{
+		Proxy:                  func(r *http.Request) (*url.URL, error) { return f.proxy(r.URL) },
+		DialContext:            f.dial,
 		TLSClientConfig:        &tls.Config{RootCAs: options.Roots, MinVersion: tls.VersionTLS12},
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true, // the size of what arrives is the size of the document
 		DisableKeepAlives:      true, // the next look is hours away
 		ForceAttemptHTTP2:      true,
-	}}
-}
-
-// A refusedAddress is what CheckAddress said.
-type refusedAddress struct{ error }
-
-func (r refusedAddress) Unwrap() error { return r.error }
-
-func control(check func(netip.AddrPort) error) func(network, address string, _ syscall.RawConn) error {
-	if check == nil {
-		return nil
 	}
-	return func(_, address string, _ syscall.RawConn) error {
-		// What does not parse is refused: it cannot be checked.
-		addr, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return refusedAddress{err}
-		}
-		if err := check(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())); err != nil {
-			return refusedAddress{err}
-		}
-		return nil
-	}
+	return f
 }
 
 // Get fetches a document. It follows at most three redirects, to http and
-// https alone and never from https to http. Errors are faults; when ctx has
-// ended, they are ctx's.
+// https alone, never from https to http, and never from a public server into a
+// private network. Metadata services are not asked at all. Errors are faults;
+// when ctx has ended, they are ctx's.
 func (f *Fetcher) Get(ctx context.Context, r Request) (Result, error) {
 	at, err := parseURL(r.URL)
 	if err != nil {
@@ -131,7 +106,12 @@ func (f *Fetcher) Get(ctx context.Context, r Request) (Result, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
+	w := &way{policy: egress.Policy{AllowPrivate: true}}
+	limited = context.WithValue(limited, wayKey{}, w)
 	for range maxRedirects + 1 {
+		if err := w.next(f, at); err != nil {
+			return Result{}, refusedTarget(at, err)
+		}
 		result, next, err := f.step(limited, at, r)
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -272,11 +252,16 @@ func isTimeout(err error) bool {
 	return ok && e.Timeout()
 }
 
+// refusedTarget tells that a server is not asked at all.
+func refusedTarget(at *url.URL, refusal error) error {
+	return fault.New(fault.KindOf(refusal), "fetch_address", "%s is not asked: %w", at.Host, refusal).
+		WithHint("a public server may not lead into a private network, and metadata services are never asked: give the address at which the document is in the end")
+}
+
 // connectionFault tells why there is no answer.
 func connectionFault(at *url.URL, err error) error {
-	if refused, ok := errors.AsType[refusedAddress](err); ok {
-		return fault.New(fault.Unprocessable, "fetch_address", "the address of %s is refused: %w", at.Host, refused.error).
-			WithHint("give an address outside the networks that are refused, or allow that network")
+	if refusal, ok := egress.Refused(err); ok {
+		return refusedTarget(at, refusal)
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fault.New(fault.Unavailable, "fetch_tls", "the certificate of %s does not verify: %w", at.Host, oneLine{err}).

@@ -11,12 +11,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/fetch"
@@ -351,38 +353,104 @@ func TestGet_OldTLS(t *testing.T) {
 	checkFault(t, err, "fetch_failed")
 }
 
-func TestGet_CheckAddress(t *testing.T) {
+// TestGet_IntoAPrivateNetwork follows redirects to a server of this host, from
+// one that counts as public.
+func TestGet_IntoAPrivateNetwork(t *testing.T) {
 	t.Parallel()
-	reached := false
-	inner := serve(t, func(http.ResponseWriter, *http.Request) { reached = true })
+	var reached atomic.Int32
+	inner := serve(t, func(http.ResponseWriter, *http.Request) { reached.Add(1) })
 	outer := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, inner.URL+"?s3cret", http.StatusFound)
+		http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusFound)
 	})
-	innerAddress := netip.MustParseAddrPort(inner.Listener.Addr().String())
-	var checked []netip.AddrPort
-	fetcher := fetch.New(fetch.Options{Timeout: patience, CheckAddress: func(a netip.AddrPort) error {
-		checked = append(checked, a)
-		if a == innerAddress {
-			return errors.New("it is inside")
-		}
-		return nil
-	}})
-	_, err := fetcher.Get(t.Context(), fetch.Request{URL: outer.URL})
-	checkFault(t, err, "fetch_address")
-	if reached || !strings.Contains(fmt.Sprint(err), "it is inside") {
-		t.Errorf("reached: %t, error: %v", reached, err)
+	_, port, err := net.SplitHostPort(inner.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{outer.Listener.Addr().String(), innerAddress.String()}, texts(checked)); diff != "" {
-		t.Errorf("addresses checked (-want +got):\n%s", diff)
+	resolver := rebinding(t)
+	const public, private = true, false
+	for _, tt := range []struct {
+		name, to string
+		outer    bool
+		refused  bool
+	}{
+		{"from public to an address", inner.URL + "/?s3cret", public, true},
+		{"from public to a name of this host", "http://localhost:" + port + "/?s3cret", public, true},
+		{"from public to a name that leads here", "http://elsewhere.example.test:" + port + "/?s3cret", public, true},
+		{"from public by another public one", outer.URL + "/?to=" + url.QueryEscape(inner.URL+"/?s3cret"), public, true},
+		{"from private to private", inner.URL + "/?s3cret", private, false},
+		{"from private to metadata", "http://169.254.169.254/latest/?s3cret", private, true},
+		{"from private to metadata by name", "http://metadata.google.internal/?s3cret", private, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := reached.Load()
+			f := fetch.New(fetch.Options{Timeout: patience})
+			f.ResolveBy(resolver)
+			if tt.outer == public {
+				f.CountAsPublic(outer.Listener.Addr().String())
+			}
+			_, err := f.Get(t.Context(), fetch.Request{URL: outer.URL + "/?to=" + url.QueryEscape(tt.to)})
+			if tt.refused {
+				checkFault(t, err, "fetch_address")
+			} else if err != nil {
+				t.Error(err)
+			}
+			if (reached.Load() != before) == tt.refused {
+				t.Errorf("the inner server was asked %d times", reached.Load()-before)
+			}
+		})
 	}
 }
 
-func texts(addresses []netip.AddrPort) []string {
-	var all []string
-	for _, a := range addresses {
-		all = append(all, a.String())
+// rebinding returns a resolver to which every name is one of this host.
+func rebinding(t *testing.T) *net.Resolver {
+	t.Helper()
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return all
+	t.Cleanup(func() { server.Close() })
+	go func() {
+		buffer := make([]byte, 512)
+		for {
+			n, from, err := server.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			var message dnsmessage.Message
+			if message.Unpack(buffer[:n]) != nil || len(message.Questions) != 1 {
+				continue
+			}
+			message.Response, message.Additionals = true, nil
+			if q := message.Questions[0]; q.Type == dnsmessage.TypeA {
+				message.Answers = []dnsmessage.Resource{{
+					Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
+					Body:   &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}},
+				}}
+			}
+			if packed, err := message.Pack(); err == nil {
+				server.WriteTo(packed, from)
+			}
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", server.LocalAddr().String())
+	}}
+}
+
+// TestGet_ProxyAndRedirect: what a proxy reaches is the proxy's choice, but an
+// address of this network is not asked for by a public server's word.
+func TestGet_ProxyAndRedirect(t *testing.T) { // not parallel: it sets the environment
+	var asked []string
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Host)
+		http.Redirect(w, r, "http://10.0.0.1/?s3cret", http.StatusFound)
+	})
+	t.Setenv("HTTP_PROXY", server.URL)
+	_, err := fetch.New(fetch.Options{Timeout: patience}).Get(t.Context(), fetch.Request{URL: "http://crl.example.test/ca.crl"})
+	checkFault(t, err, "fetch_address")
+	if diff := cmp.Diff([]string{"crl.example.test"}, asked); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
 }
 
 func TestGet_Proxy(t *testing.T) { // not parallel: it sets the environment
