@@ -38,6 +38,7 @@ type client struct {
 
 	verdict atomic.Pointer[verdict]
 	route   atomic.Pointer[route]
+	reports reports
 
 	forwarded atomic.Bool // its certificate has gone to an origin
 	hop       atomic.Pointer[hop]

@@ -27,6 +27,11 @@ type Options struct {
 	// included; nil costs nothing. It must not block, nor keep the record.
 	AccessLog func(*Access)
 
+	// Sighted is called for each certificate that is seen and vouched for, once
+	// an hour for each connection and host name at most; nil costs nothing. It
+	// must not block.
+	Sighted func(Sighting)
+
 	// Renewer takes the certificates that clients renew for themselves; nil:
 	// there is no such address.
 	Renewer Renewer
@@ -69,6 +74,7 @@ type Enforcer struct {
 	metrics Metrics
 
 	accessLog func(*Access)
+	sighted   func(Sighting)
 	renewer   Renewer
 	renewals  *ratelimit.Limiter // by client certificate
 
@@ -104,6 +110,7 @@ func New(opts Options) (*Enforcer, error) {
 		log:       opts.Logger,
 		metrics:   opts.Metrics,
 		accessLog: opts.AccessLog,
+		sighted:   opts.Sighted,
 		renewer:   opts.Renewer,
 		renewals:  newRenewalLimit(opts.Now),
 		limits:    opts,

@@ -30,7 +30,9 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.flights.add(f)
 	defer e.flights.remove(f)
 
-	d := s.settle(&f.subject, r, e.now(), nil)
+	now := e.now()
+	d := s.settle(&f.subject, r, now, nil)
+	e.see(c, s, &d, now)
 	switch {
 	case d.own:
 		e.serveOwn(w, r, f, s, d)

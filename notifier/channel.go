@@ -24,6 +24,7 @@ type Message struct {
 	// Links are what a person can do about an item, by its id. Whoever has one
 	// may do so: they go to people alone, never to a log.
 	Links map[string][]templates.Link
+	Facts map[string]alert.Facts // by item id, of the items that are spelled out
 }
 
 // A Channel sends messages. Send must honour ctx, put a deadline on every
@@ -39,6 +40,6 @@ type Channel interface {
 func (m Message) Words() templates.Message {
 	return templates.Message{
 		ID: m.ID, Channel: m.Channel, Rule: m.Rule, Entries: m.Entries,
-		Now: m.Now, AdminURL: m.AdminURL, Test: m.Test, Links: m.Links,
+		Now: m.Now, AdminURL: m.AdminURL, Test: m.Test, Links: m.Links, Facts: m.Facts,
 	}
 }

@@ -61,6 +61,9 @@ type Options struct {
 	// Links returns what a person without a token can do about an item, at
 	// addresses below the admin URL, the most important first. Nil = nothing.
 	Links func(adminURL string, item alert.Item) []templates.Link
+	// Facts returns what is known of an item beyond itself, for the items that
+	// a message spells out. Nil = nothing.
+	Facts func(ctx context.Context, item alert.Item, now time.Time) (alert.Facts, error)
 
 	SendTimeout time.Duration // of one Send; default 60 s
 	Lease       time.Duration // of a claimed delivery; default 5 min
@@ -116,6 +119,9 @@ func defaults(o *Options) {
 	}
 	if o.Links == nil {
 		o.Links = func(string, alert.Item) []templates.Link { return nil }
+	}
+	if o.Facts == nil {
+		o.Facts = func(context.Context, alert.Item, time.Time) (alert.Facts, error) { return alert.Facts{}, nil }
 	}
 	if o.Rand == nil {
 		o.Rand = mathrand.Float64

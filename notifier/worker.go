@@ -223,8 +223,26 @@ func (w *worker) send(ctx context.Context, job alert.Job, now time.Time) (err er
 	return w.config.Channel.Send(ctx, Message{
 		ID: d.ID, Channel: d.Channel, Recipient: d.Recipient, Rule: d.Rule, Entries: job.Entries,
 		Attempt: d.Attempts + 1, CreatedAt: d.CreatedAt, Now: now, AdminURL: adminURL,
-		Links: w.n.links(adminURL, job.Entries),
+		Links: w.n.links(adminURL, job.Entries), Facts: w.facts(ctx, job.Entries, now),
 	})
+}
+
+// facts are those of the entries that are spelled out. A message goes without
+// what cannot be read.
+func (w *worker) facts(ctx context.Context, entries []alert.Entry, now time.Time) map[string]alert.Facts {
+	facts := map[string]alert.Facts{}
+	for _, e := range entries[:min(len(entries), templates.Spelled)] {
+		if e.Item == nil {
+			continue
+		}
+		known, err := w.n.opts.Facts(ctx, *e.Item, now)
+		if err != nil {
+			w.log.Warn("reading what depends on an item; the message goes without", "item", e.Item.ID, "error", err)
+			break
+		}
+		facts[e.Item.ID] = known
+	}
+	return facts
 }
 
 // links are those of the entries that are spelled out.

@@ -103,7 +103,7 @@ func (r *Rule) thresholds(it alert.Item) []time.Duration {
 }
 
 func watched(it alert.Item) bool {
-	return it.Watch == alert.Active && it.Trust == alert.Trusted && !it.NotAfter.IsZero()
+	return it.Watch == alert.Active && it.Trust == alert.Trusted && !it.NotAfter.IsZero() && !it.Outlived()
 }
 
 // apply adds the alerts of one rule, and who would be told of them.

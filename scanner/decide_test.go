@@ -163,7 +163,9 @@ func TestDecide_Scaled(t *testing.T) {
 	lifetime := func(d time.Duration) func(*alert.Item) {
 		return func(it *alert.Item) { it.NotBefore = it.NotAfter.Add(-d) }
 	}
-	observed := func(it *alert.Item) { it.Sources = []alert.Source{{Kind: alert.SourceObserved}} }
+	observed := func(it *alert.Item) {
+		it.Sources = []alert.Source{{Kind: alert.SourceObserved, LastSeen: end.Add(-8 * time.Hour)}}
+	}
 	alsoObserved := func(it *alert.Item) { it.Sources = append(it.Sources, alert.Source{Kind: alert.SourceObserved}) }
 	crl := func(it *alert.Item) { it.Kind = alert.KindCRL }
 	scale := func(r *scanner.Rule) { r.Scale = true }
@@ -235,6 +237,12 @@ func TestDecide_WhatIsWatched(t *testing.T) {
 		{"ignored", item("i", func(it *alert.Item) { it.Watch = alert.Ignored }), none, false},
 		{"revoked", item("i", func(it *alert.Item) { it.Trust = alert.Revoked }), none, false},
 		{"removed", item("i", func(it *alert.Item) { it.Trust = alert.Removed }), none, false},
+		{"only seen, and not since its last third began", item("i", func(it *alert.Item) {
+			it.Sources = []alert.Source{{Kind: alert.SourceObserved, LastSeen: it.NotAfter.Add(-it.Lifetime()/3 - time.Second)}}
+		}), none, false},
+		{"only seen, and lately", item("i", func(it *alert.Item) {
+			it.Sources = []alert.Source{{Kind: alert.SourceObserved, LastSeen: it.NotAfter.Add(-it.Lifetime() / 3)}}
+		}), none, true},
 		{"without an end", item("i", func(it *alert.Item) { it.NotAfter = time.Time{} }), none, false},
 		{"another kind", item("i"), func(r *scanner.Rule) { r.Kinds = []alert.Kind{alert.KindCA} }, false},
 		{"its label", item("i", team("payments")), match, true},

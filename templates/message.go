@@ -24,6 +24,8 @@ type Message struct {
 	// Links are what a person without a token can do, by item id; the most
 	// important one first. They are secrets: they go to people alone.
 	Links map[string][]Link
+
+	Facts map[string]alert.Facts // by item id, of the items that are spelled out
 }
 
 // Headline returns the message in one line, without control characters and at

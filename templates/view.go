@@ -107,6 +107,7 @@ func (m Message) rows(e alert.Entry) []row {
 		list("Labels", labels(i.Labels)),
 		{Label: "Threshold", Value: threshold},
 	}
+	all = append(all, m.facts(*i)...)
 	var rows []row
 	for _, r := range all {
 		if r.Value = clean(r.Value); r.Value != "" {

@@ -171,11 +171,18 @@ func (e *env) showItem(it alert.Item) {
 	e.printf("bundles      %s\n", orDash(strings.Join(it.Bundles, ", ")))
 	e.printf("hostnames    %s\n", orDash(strings.Join(it.Hostnames, ", ")))
 	for _, src := range it.Sources {
-		e.printf("source       %s %s (last seen %s)\n", src.Kind, src.Reference, stamp(src.LastSeen))
+		e.printf("source       %s %s (last seen %s, %s)\n", src.Kind, src.Reference, stamp(src.LastSeen), times(src.Count))
 	}
 	if it.ReplacedBy != "" {
 		e.printf("replaced by  %s\n", it.ReplacedBy)
 	}
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 func (e *env) itemLines(it alert.Item) {

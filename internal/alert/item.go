@@ -53,6 +53,7 @@ type Source struct {
 	Reference string     `json:"reference"`
 	FirstSeen time.Time  `json:"first_seen"`
 	LastSeen  time.Time  `json:"last_seen"`
+	Count     int        `json:"count"` // how often; of SourceObserved, the connections that presented it
 }
 
 // An Item is anything with an end date that is watched. Its identity is Kind
@@ -91,4 +92,23 @@ func (i Item) OnlyObserved() bool {
 		}
 	}
 	return len(i.Sources) > 0
+}
+
+// LastSeen is the last time that any source saw the item; zero without one.
+func (i Item) LastSeen() time.Time {
+	var last time.Time
+	for _, s := range i.Sources {
+		if s.LastSeen.After(last) {
+			last = s.LastSeen
+		}
+	}
+	return last
+}
+
+// Outlived reports whether an item that is known from handshakes alone has not
+// been seen since the last third of its lifetime began. Clients that renew by
+// themselves have another one by then: what nobody presents any more may end
+// in silence. Seen again later, it is not outlived.
+func (i Item) Outlived() bool {
+	return i.OnlyObserved() && i.LastSeen().Before(i.NotAfter.Add(-i.Lifetime()/3))
 }

@@ -35,7 +35,7 @@ var (
 )
 
 // parts is how many parts may fail at once, each without having to wait.
-const parts = 10
+const parts = 11
 
 // stopTimeout is how long requests in flight may take when stopping: it leaves
 // time to close everything within 10 seconds.
@@ -67,6 +67,7 @@ type App struct {
 	store     *store.Store
 	enforcer  *enforcer.Enforcer
 	accessLog *accesslog.Log // nil = none
+	sightings *sightings
 	scanner   *scanner.Scanner
 	notifier  *notifier.Notifier
 	metrics   *metrics.Metrics
@@ -161,7 +162,7 @@ func (a *App) buildNotifier(ctx context.Context) error {
 		return err
 	}
 	a.notifier, err = notifier.New(notifier.Options{
-		Setup: s, Outbox: a.store, Now: a.o.Now, Logger: a.log, Held: func() bool { return a.scanner.Held() }, Links: a.links.of, Metrics: notifier.Metrics{
+		Setup: s, Outbox: a.store, Now: a.o.Now, Logger: a.log, Held: func() bool { return a.scanner.Held() }, Links: a.links.of, Facts: a.store.Facts, Metrics: notifier.Metrics{
 			Attempt: a.metrics.Attempt, Sent: a.metrics.Sent, Failing: a.metrics.ChannelFailing,
 		},
 	})
@@ -186,6 +187,8 @@ func (a *App) buildEnforcer(ctx context.Context) (err error) {
 	if err := a.openAccessLog(); err != nil {
 		return err
 	}
+	a.sightings = newSightings(a.store, a.metrics.SightingsLost, a.log)
+	a.onClose("sightings", a.sightings.close)
 	a.enforcer, err = enforcer.New(a.enforcerOptions())
 	if err != nil {
 		return err
@@ -209,6 +212,7 @@ func (a *App) enforcerOptions() enforcer.Options {
 		MaxHeaderBytes: l.HeaderBytes, MaxChainBytes: l.ChainBytes, MaxHandshakes: l.Handshakes,
 	}
 	o.Renewer = clientRenewals{inventory.New(a.store, a.o.Now)}
+	o.Sighted = a.sightings.note
 	if a.accessLog != nil {
 		o.AccessLog = a.accessLog.Write
 	}
@@ -272,6 +276,7 @@ func (a *App) Start() error {
 	a.goRun("retention", a.retain)
 	a.goRun("watcher of files", a.watchFiles)
 	a.goRun("key rotation", a.rotate)
+	a.goRun("recording of sightings", a.sightings.run)
 	a.goRun("refreshing of revocation lists", a.refresher.run)
 	a.announce(a.run)
 	notifySystemd(daemon.SdNotifyReady)

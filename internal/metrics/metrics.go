@@ -44,6 +44,7 @@ type Metrics struct {
 	files            prometheus.Gauge
 	listener         listener
 	crlFailed        *prometheus.CounterVec
+	sightingsLost    prometheus.Counter
 }
 
 // New returns a registry of its own, with the Go runtime's and the process's
@@ -65,6 +66,7 @@ func New(o Options) *Metrics {
 	m.generation = m.gauge("trust_generation", "The generation of trust that is in force.")
 	m.applied = m.gauge("trust_apply_success", "1 while all that the store says of trust is in force, 0 while the last good state is.")
 	m.crlFailed = m.counters("crl_refresh_failures_total", "Looks at the source of a revocation list that failed.", "issuer", "key")
+	m.sightingsLost = m.counter("sightings_lost_total", "Sightings of client certificates that were given up because the store did not take them in time.")
 	m.registerListener()
 	m.reloaded = m.gauge("config_reload_success", "1 when the last reading of the configuration was applied.")
 	m.reloaded.Set(1)
@@ -152,6 +154,9 @@ func (m *Metrics) Reloaded(ok bool) { m.reloaded.Set(boolean(ok)) }
 
 // FilesReloaded records what came of reading files that changed.
 func (m *Metrics) FilesReloaded(ok bool) { m.files.Set(boolean(ok)) }
+
+// SightingsLost counts what was seen of client certificates and not recorded.
+func (m *Metrics) SightingsLost(n int) { m.sightingsLost.Add(float64(n)) }
 
 func boolean(b bool) float64 {
 	if b {

@@ -194,7 +194,8 @@ func (t *tx) setLabels(ctx context.Context, id string, labels map[string]string)
 }
 
 // sighted records where an item was seen, and reports whether it is the first
-// time there. Times that the source leaves out are now.
+// time there. Times that the source leaves out are now; without a count it is
+// once.
 func (t *tx) sighted(ctx context.Context, id string, source alert.Source, now time.Time) (added bool, err error) {
 	if source.Kind == "" {
 		return false, nil
@@ -205,16 +206,16 @@ func (t *tx) sighted(ctx context.Context, id string, source alert.Source, now ti
 	if source.FirstSeen.IsZero() {
 		source.FirstSeen = source.LastSeen
 	}
-	first, last := source.FirstSeen.UnixMilli(), source.LastSeen.UnixMilli()
+	first, last, count := source.FirstSeen.UnixMilli(), source.LastSeen.UnixMilli(), max(source.Count, 1)
 	inserted, err := t.exec(ctx, `INSERT INTO item_sources (item_id, kind, reference, first_seen, last_seen, count)
-		VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING`, id, source.Kind, source.Reference, first, last)
+		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, id, source.Kind, source.Reference, first, last, count)
 	if err != nil || inserted == 1 {
 		return inserted == 1, err
 	}
-	_, err = t.exec(ctx, `UPDATE item_sources SET count = count + 1,
+	_, err = t.exec(ctx, `UPDATE item_sources SET count = count + ?,
 			first_seen = CASE WHEN first_seen < ? THEN first_seen ELSE ? END,
 			last_seen = CASE WHEN last_seen > ? THEN last_seen ELSE ? END
-		WHERE item_id = ? AND kind = ? AND reference = ?`, first, first, last, last, id, source.Kind, source.Reference)
+		WHERE item_id = ? AND kind = ? AND reference = ?`, count, first, first, last, last, id, source.Kind, source.Reference)
 	return false, err
 }
 

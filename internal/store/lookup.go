@@ -111,12 +111,12 @@ func (t *tx) addSources(ctx context.Context, byID map[string]*alert.Item, in str
 			source      alert.Source
 			first, last int64
 		)
-		if err = row.Scan(&id, &source.Kind, &source.Reference, &first, &last); err == nil {
+		if err = row.Scan(&id, &source.Kind, &source.Reference, &first, &last, &source.Count); err == nil {
 			source.FirstSeen, source.LastSeen = fromMillis(first), fromMillis(last)
 			byID[id].Sources = append(byID[id].Sources, source)
 		}
 		return
-	}, `SELECT item_id, kind, reference, first_seen, last_seen FROM item_sources
+	}, `SELECT item_id, kind, reference, first_seen, last_seen, count FROM item_sources
 		WHERE item_id IN `+in+` ORDER BY item_id, first_seen, kind, reference`, args...)
 	return err
 }

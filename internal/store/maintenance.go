@@ -120,7 +120,7 @@ func (t *tx) checkContents(ctx context.Context, report func(string)) error {
 // Purge deletes what retention no longer keeps: settled deliveries, audit rows
 // and sightings from before the given time. What was told of an item stays, so
 // that it is not told again, and so does the last sighting of an item that is
-// known by sightings alone.
+// known by sightings alone, until the item itself ended before that time.
 func (s *Store) Purge(ctx context.Context, before time.Time) error {
 	ms := before.UnixMilli()
 	if err := s.write(ctx, "declaring the retention", func(t *tx) error {
@@ -141,7 +141,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time) error {
 			return err
 		}
 	}
-	return nil
+	return s.forget(ctx, before)
 }
 
 // purge repeats a delete that takes a thousand rows at most until none is

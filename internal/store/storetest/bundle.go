@@ -35,7 +35,7 @@ var bundleTests = map[string]func(*world){
 			ID: item.ID, Kind: alert.KindCA, Fingerprint: cert.Fingerprint(root.Certificate), Subject: "CN=Root", Issuer: "CN=Root",
 			CommonName: "Root", Serial: cert.Serial(root.Certificate), SANs: []string{}, NotBefore: root.NotBefore, NotAfter: root.NotAfter,
 			Trust: alert.Trusted, Watch: alert.Active, Epoch: 1, Labels: map[string]string{}, Bundles: []string{"root"}, Hostnames: b.Hostnames,
-			Sources:   []alert.Source{{Kind: alert.SourceUpload, Reference: "root.pem", FirstSeen: Start, LastSeen: Start}},
+			Sources:   []alert.Source{{Kind: alert.SourceUpload, Reference: "root.pem", FirstSeen: Start, LastSeen: Start, Count: 1}},
 			NextDueAt: item.NextDueAt, CreatedAt: Start,
 		}
 		if diff := cmp.Diff(want, item); diff != "" {

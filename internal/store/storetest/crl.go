@@ -60,7 +60,7 @@ var crlTests = map[string]func(*world){
 				ID: item.ID, Kind: alert.KindCRL, Fingerprint: item.Fingerprint, Subject: "CN=Root", Issuer: "CN=Root", CommonName: "Root", Serial: "0A",
 				SANs: []string{}, NotBefore: Start, NotAfter: Start.Add(7 * alert.Day), Trust: alert.Trusted, Watch: alert.Active, Epoch: 1,
 				Labels: map[string]string{}, Bundles: []string{}, Hostnames: []string{},
-				Sources:   []alert.Source{{Kind: alert.SourceUpload, Reference: "alice", FirstSeen: Start, LastSeen: Start}},
+				Sources:   []alert.Source{{Kind: alert.SourceUpload, Reference: "alice", FirstSeen: Start, LastSeen: Start, Count: 1}},
 				NextDueAt: item.NextDueAt, CreatedAt: Start,
 			},
 			IssuerKey: cert.KeyHash(ca.Certificate), Digest: list.Digest, Number: big.NewInt(10), ThisUpdate: Start, NextUpdate: Start.Add(7 * alert.Day), Entries: 2,

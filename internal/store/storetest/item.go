@@ -35,8 +35,8 @@ var itemTests = map[string]func(*world){
 			}
 		}
 		want := []alert.Source{
-			{Kind: alert.SourceUpload, Reference: "client.pem", FirstSeen: Start, LastSeen: Start},
-			{Kind: alert.SourceObserved, Reference: "a.example.com", FirstSeen: w.now, LastSeen: w.now},
+			{Kind: alert.SourceUpload, Reference: "client.pem", FirstSeen: Start, LastSeen: Start, Count: 1},
+			{Kind: alert.SourceObserved, Reference: "a.example.com", FirstSeen: w.now, LastSeen: w.now, Count: 2},
 		}
 		if diff := cmp.Diff(want, w.item(item.ID).Sources); diff != "" {
 			w.Error(diff)
@@ -55,7 +55,7 @@ var itemTests = map[string]func(*world){
 		}
 		items, err := w.Items(w.ctx(), inventory.ItemFilter{})
 		w.ok(err)
-		want := []alert.Source{{Kind: alert.SourceUpload, Reference: "client.pem", FirstSeen: Start.Add(time.Hour), LastSeen: Start.Add(3 * time.Hour)}}
+		want := []alert.Source{{Kind: alert.SourceUpload, Reference: "client.pem", FirstSeen: Start.Add(time.Hour), LastSeen: Start.Add(3 * time.Hour), Count: 3}}
 		if diff := cmp.Diff(want, items[0].Sources); diff != "" {
 			w.Error(diff)
 		}

@@ -23,6 +23,8 @@ type Storer interface {
 	scanner.Inventory
 	notifier.Outbox
 
+	Facts(ctx context.Context, item alert.Item, now time.Time) (alert.Facts, error)
+	RecordSightings(ctx context.Context, list []inventory.Sighting) error
 	AddItems(ctx context.Context, list []inventory.NewItem) (created int, err error)
 	Groups(ctx context.Context) ([]store.Group, error)
 	Trust(ctx context.Context) (store.TrustSnapshot, error)
@@ -71,7 +73,8 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // sound at its end.
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
-		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests, trustTests, endingTests, changeTests,
+		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests,
+		trustTests, endingTests, changeTests, sightingTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
