@@ -110,16 +110,35 @@ func target(base string, in *http.Request) string {
 // we may set. It runs on every path to an origin, bypass and report-only
 // included, and before anything is set, so that Connection cannot name ours.
 func (o *outgoing) passOn(h http.Header, owned map[string]bool) {
-	named := h["Connection"]
+	named := connectionOptions(h["Connection"])
 	for name, values := range h {
-		if origin.HopByHop(name) || ourFraming[name] || reserved(name, owned) ||
-			len(named) > 0 && httpguts.HeaderValuesContainsToken(named, name) {
+		if origin.HopByHop(name) || ourFraming[name] || reserved(name, owned) || named[name] {
 			continue
 		}
 		for _, v := range values {
 			o.set(name, v)
 		}
 	}
+}
+
+// connectionOptions returns the names that a client's Connection holds to this
+// hop, in canonical form; nil when there are none. They are read once: both the
+// list and the fields may be thousands.
+func connectionOptions(lines []string) map[string]bool {
+	var named map[string]bool
+	for _, line := range lines {
+		for option := range strings.SplitSeq(line, ",") {
+			name := http.CanonicalHeaderKey(strings.Trim(option, " \t"))
+			if name == "" || name == "Keep-Alive" { // which goes no further anyway
+				continue
+			}
+			if named == nil {
+				named = map[string]bool{}
+			}
+			named[name] = true
+		}
+	}
+	return named
 }
 
 // ourFraming are the fields that are written anew, whatever the client's were.

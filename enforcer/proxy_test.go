@@ -129,6 +129,33 @@ func TestHopByHop(t *testing.T) {
 	}
 }
 
+// TestHopByHop_many: a list of thousands takes no longer than to read it, and
+// each name on it is held back, however it is spelled and wherever it stands.
+func TestHopByHop_many(t *testing.T) {
+	t.Parallel()
+	g := newGuard(t)
+	var options, fields []string
+	for i := range 2000 {
+		options = append(options, fmt.Sprintf("x-HOP-%d", i))
+	}
+	for i := range 500 {
+		fields = append(fields, fmt.Sprintf("X-Hop-%d: a\r\n", 4*i))
+	}
+	head := getFrom + toHost + "Connection: " + strings.Join(options[:1000], ", ") + "\r\nConnection:\t" + strings.Join(options[1000:], ",,\t") + "\r\n"
+	if a := exchangeRaw(t, g.dial(g.james()), head+strings.Join(fields, "")+"X-End: b\r\n\r\n"); a.StatusCode != http.StatusOK {
+		t.Fatalf("answered %d", a.StatusCode)
+	}
+	h := (<-g.seen).Header
+	for name := range h {
+		if strings.HasPrefix(name, "X-Hop") {
+			t.Fatalf("the origin got %s", name)
+		}
+	}
+	if h.Get("X-End") != "b" {
+		t.Error("the origin did not get X-End")
+	}
+}
+
 // TestLargeBodies: any length passes, either way, in constant memory.
 func TestLargeBodies(t *testing.T) {
 	const size = 256 << 20

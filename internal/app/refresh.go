@@ -21,6 +21,8 @@ const (
 	lookEvery = 2 * time.Second // for lists that are due, and files that changed
 	// maxListFile bounds a file that holds a list: base64 or PEM of the largest.
 	maxListFile = crl.MaxSize + crl.MaxSize/2
+	// maxRefreshes bounds what is held of lists that are on their way at once.
+	maxRefreshes = 8
 )
 
 // A refresher keeps revocation lists current from their sources. A list that
@@ -28,6 +30,8 @@ const (
 type refresher struct {
 	app   *App
 	fetch *fetch.Fetcher
+
+	slots chan struct{} // held while one is refreshed
 
 	mu    sync.Mutex
 	busy  map[string]bool        // by item id
@@ -38,7 +42,7 @@ type refresher struct {
 func (a *App) newRefresher() *refresher {
 	return &refresher{
 		app: a, fetch: fetch.New(fetch.Options{MaxBytes: maxListFile, Now: a.o.Now}),
-		busy: map[string]bool{}, files: map[string]*polledFile{},
+		slots: make(chan struct{}, maxRefreshes), busy: map[string]bool{}, files: map[string]*polledFile{},
 	}
 }
 
@@ -62,7 +66,8 @@ func (r *refresher) run(ctx context.Context) error {
 	}
 }
 
-// look begins to refresh each list that is due. A slow source delays no other.
+// look begins to refresh each list that is due, several at once: a slow source
+// delays others only when there are as many of its kind.
 func (r *refresher) look(ctx context.Context) error {
 	lists, err := r.app.store.CRLs(ctx)
 	if err != nil {
@@ -75,7 +80,12 @@ func (r *refresher) look(ctx context.Context) error {
 		}
 		r.wg.Go(func() {
 			defer r.release(l.Item.ID)
-			r.refresh(ctx, l)
+			select {
+			case r.slots <- struct{}{}:
+				defer func() { <-r.slots }()
+				r.refresh(ctx, l)
+			case <-ctx.Done():
+			}
 		})
 	}
 	return nil

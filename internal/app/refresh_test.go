@@ -384,3 +384,41 @@ func TestRefresh_Daemon(t *testing.T) {
 	h.addList(ca, ca.CRL(certtest.CRLNumber(1)), server.URL)
 	eventually(t, "denied by the list of the URL", func() bool { answer, _ := h.ask(client, "/"); return answer.StatusCode == http.StatusForbidden })
 }
+
+// TestRefresh_manyAtOnce: what is held of lists on their way is bounded, and each
+// is fetched all the same.
+func TestRefresh_manyAtOnce(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	now, most, all := 0, 0, 0
+	full, release := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		now, all = now+1, all+1
+		if most = max(most, now); now == maxRefreshes {
+			close(full)
+		}
+		mu.Unlock()
+		<-release
+		mu.Lock()
+		now--
+		mu.Unlock()
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	t.Cleanup(server.Close)
+	m := newMill(t, "")
+	const lists = maxRefreshes + 3
+	for i := range lists {
+		ca := certtest.NewCA(certtest.CommonName(string(rune('a' + i))))
+		m.addList(ca, ca.CRL(certtest.CRLNumber(1)), server.URL)
+	}
+	if err := m.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-full
+	close(release)
+	m.refresher.wg.Wait()
+	if most != maxRefreshes || all != lists {
+		t.Errorf("%d at once, %d in all; want %d and %d", most, all, maxRefreshes, lists)
+	}
+}
