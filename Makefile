@@ -11,9 +11,10 @@ TESTED   := . test test/clients
 LINT     := $(CURDIR)/bin/golangci-lint
 FUZZTIME ?= 1m
 BENCH    ?= .
+KILLS    ?= 200
 GOTEST   := go test -race -shuffle=on
 
-.PHONY: help demo build test check setup fmt fmt-check vet lint unit walkthrough clients tidy-check conformance bench fuzz cover vuln clean
+.PHONY: help demo build test check setup fmt fmt-check vet lint unit walkthrough crash clients tidy-check conformance bench fuzz cover vuln clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +38,13 @@ unit: ## run the tests of the product's own module
 	@echo "== test: the product"
 	$(GOTEST) ./...
 
-walkthrough: build ## run the documented walk-through with the real cfssl, curl and Chromium
-	@echo "== test: the walk-through with cfssl, curl and Chromium"
+walkthrough: build ## run the documented walk-through with the real cfssl, curl and Chromium, and 20 crashes
+	@echo "== test: the walk-through with cfssl, curl and Chromium, and 20 crashes"
 	cd test && CERTVIGIL_BIN=$(CURDIR)/bin/certvigil $(GOTEST) ./...
+
+crash: build ## kill the daemon while it sends (KILLS=200, CRASH_SEED=n repeats a run)
+	@echo "== test: $(KILLS) crashes"
+	cd test && CERTVIGIL_BIN=$(CURDIR)/bin/certvigil CRASH_KILLS=$(KILLS) $(GOTEST) -count=1 -timeout 60m -v ./crash
 
 clients: build ## drive the binary with the reference product's official Go clients
 	@echo "== test: the official clients"

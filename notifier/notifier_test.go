@@ -160,3 +160,29 @@ func TestNew_refuses(t *testing.T) {
 		})
 	}
 }
+
+// A batch is claimed at once; what is renewed while a slow receiver keeps its
+// first messages is not told when its turn comes.
+func TestNotifier_whatIsRenewedBehindASlowMessageIsNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &sender{send: func(context.Context, notifier.Message) error {
+			time.Sleep(3 * time.Second)
+			return nil
+		}}
+		r := start(t, notifier.Options{Setup: notifier.Setup{Channels: []notifier.Config{config("a", slow)}}})
+		for _, id := range []string{"d1", "d2", "d3"} {
+			r.add(id, "a")
+		}
+		r.kick()
+		r.pass(time.Second)
+		r.wantState("d2", alert.StateSending)
+		r.outbox.Renew("d2")
+		r.pass(time.Minute)
+		r.wantState("d1", alert.StateSent)
+		r.wantState("d2", alert.StateCancelled)
+		r.wantState("d3", alert.StateSent)
+		if got := slow.messages(); len(got) != 2 || got[0].ID != "d1" || got[1].ID != "d3" {
+			t.Errorf("sent %+v", got)
+		}
+	})
+}

@@ -28,6 +28,7 @@ type row struct {
 	owner    string
 	until    time.Time
 	outcomes []alert.Outcome
+	renewed  bool
 }
 
 // Add puts deliveries into the outbox, each telling of one sample item.
@@ -94,6 +95,16 @@ func (o *memoryOutbox) Count(channel string, state alert.DeliveryState) int {
 	return n
 }
 
+// Renew says that what a delivery tells of was renewed: it is cancelled when it
+// is claimed next.
+func (o *memoryOutbox) Renew(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if r := o.find(id); r != nil {
+		r.renewed = true
+	}
+}
+
 // Steal takes the lease of a delivery over, as another replica would.
 func (o *memoryOutbox) Steal(id string) {
 	o.mu.Lock()
@@ -118,6 +129,9 @@ func (o *memoryOutbox) Claim(_ context.Context, owner, channel string, now, unti
 	}
 	var jobs []alert.Job
 	for _, r := range o.rows {
+		if r.renewed && r.due(now) {
+			r.delivery.State = alert.StateCancelled
+		}
 		if len(jobs) < n && r.delivery.Channel == channel && r.due(now) {
 			r.delivery.State, r.owner, r.until = alert.StateSending, owner, until
 			jobs = append(jobs, alert.Job{Delivery: r.delivery, Entries: r.entries})

@@ -147,6 +147,11 @@ func (*worker) sleep(ctx context.Context, d time.Duration, wake <-chan struct{})
 	}
 }
 
+// fresh is how long what was claimed is taken to hold: behind a slow message of
+// the same batch it is claimed again, so that what was renewed meanwhile is not
+// told any longer.
+const fresh = 2 * time.Second
+
 // pass claims a batch and sends it. It reports whether to look again at once.
 func (w *worker) pass(ctx context.Context) (more bool, err error) {
 	o := &w.n.opts
@@ -160,9 +165,11 @@ func (w *worker) pass(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	for i, job := range jobs {
-		// The lease must last as long as one more attempt may take.
+		// What was claimed long ago may hold no longer, and the lease must last
+		// as long as one more attempt may take.
+		stale := i > 0 && o.Now().Sub(now) >= fresh
 		expiring := o.Now().Add(o.SendTimeout + outboxTimeout).After(until)
-		if ctx.Err() != nil || expiring {
+		if ctx.Err() != nil || stale || expiring {
 			w.giveBack(ctx, jobs[i:], o.Now())
 			break
 		}
