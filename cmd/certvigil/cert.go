@@ -159,10 +159,26 @@ func newCertShow(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return e.print(item, func() { e.showItem(item) })
+				lists, err := inventory.New(s, nil).Listed(cmd.Context(), item, s)
+				if err != nil {
+					return err
+				}
+				return e.print(shownItem{item, lists}, func() {
+					e.showItem(item)
+					for _, l := range lists {
+						e.printf("revoked by   the list of %s (from %s)\n", l.Item.Subject, stamp(l.ThisUpdate))
+					}
+				})
 			})
 		},
 	})
+}
+
+// A shownItem is an item with the revocation lists that name it.
+type shownItem struct {
+	alert.Item
+
+	RevokedBy []inventory.CRL `json:"revoked_by,omitempty"`
 }
 
 func (e *env) showItem(it alert.Item) {
