@@ -392,11 +392,12 @@ func TestRefresh_manyAtOnce(t *testing.T) {
 	var mu sync.Mutex
 	now, most, all := 0, 0, 0
 	full, release := make(chan struct{}), make(chan struct{})
+	isFull := sync.OnceFunc(func() { close(full) })
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		mu.Lock()
 		now, all = now+1, all+1
 		if most = max(most, now); now == maxRefreshes {
-			close(full)
+			isFull()
 		}
 		mu.Unlock()
 		<-release
