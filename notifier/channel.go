@@ -14,6 +14,7 @@ type Message struct {
 	Channel   string
 	Recipient string
 	Rule      string
+	RuleID    string        // what formats call the rule's id; "" = it has none
 	Entries   []alert.Entry // most urgent first; never empty unless Test is set
 	Attempt   int           // from 1
 	CreatedAt time.Time

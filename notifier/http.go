@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -36,6 +38,28 @@ func NewHTTPClient(timeout time.Duration, tlsConfig *tls.Config) *http.Client {
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// A Control refuses a connection by the address that is about to be dialled, as
+// net.Dialer has it.
+type Control func(network, address string, c syscall.RawConn) error
+
+// Guard has a client of [NewHTTPClient] dial by the leave of control alone. nil
+// refuses nothing. A guarded client uses no proxy, whatever the environment
+// says: a proxy would dial an address that control never sees, and that might be
+// in the very networks it keeps from.
+func Guard(c *http.Client, control Control) {
+	transport, ok := c.Transport.(*http.Transport)
+	if control == nil || !ok {
+		return
+	}
+	transport.Proxy = nil
+	transport.DialContext = (&net.Dialer{Timeout: 10 * time.Second, Control: func(network, address string, conn syscall.RawConn) error {
+		if err := control(network, address, conn); err != nil {
+			return ChannelFailing(err) // only a change of configuration, on either side, mends it
+		}
+		return nil
+	}}).DialContext
 }
 
 // LimitBody returns a body that ends after 64 KiB.

@@ -32,6 +32,7 @@ type Setup struct {
 	Channels []Config
 	Routes   map[string][]Route // by rule name; where its failures are announced
 	Fallback []Route            // for failures that no other channel of the rule can tell
+	RuleIDs  map[string]string  // by rule name; what formats call its id
 	AdminURL string             // [admin] public_url, no trailing slash
 }
 

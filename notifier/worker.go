@@ -226,11 +226,11 @@ func (w *worker) send(ctx context.Context, job alert.Job, now time.Time) (err er
 			err = fmt.Errorf("panic in the channel: %v", p)
 		}
 	}()
-	d, adminURL := job.Delivery, w.n.current().AdminURL
+	d, setup := job.Delivery, w.n.current()
 	return w.config.Channel.Send(ctx, Message{
-		ID: d.ID, Channel: d.Channel, Recipient: d.Recipient, Rule: d.Rule, Entries: job.Entries,
-		Attempt: d.Attempts + 1, CreatedAt: d.CreatedAt, Now: now, AdminURL: adminURL,
-		Links: w.n.links(adminURL, job.Entries), Facts: w.facts(ctx, job.Entries, now),
+		ID: d.ID, Channel: d.Channel, Recipient: d.Recipient, Rule: d.Rule, RuleID: setup.RuleIDs[d.Rule], Entries: job.Entries,
+		Attempt: d.Attempts + 1, CreatedAt: d.CreatedAt, Now: now, AdminURL: setup.AdminURL,
+		Links: w.n.links(setup.AdminURL, job.Entries), Facts: w.facts(ctx, job.Entries, now),
 	})
 }
 

@@ -33,6 +33,10 @@ func newChannelList(e *env) *cobra.Command {
 		Use: "list", Short: "List the channels and whether they work", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withConfig(cmd.Context(), func(cfg *config.Config, s *store.Store) error {
+				all, err := app.Channels(cmd.Context(), cfg, s)
+				if err != nil {
+					return err
+				}
 				statuses, err := s.ChannelStatuses(cmd.Context())
 				if err != nil {
 					return err
@@ -41,9 +45,9 @@ func newChannelList(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				channels := make([]shownChannel, 0, len(cfg.Channels))
+				channels := make([]shownChannel, 0, len(all))
 				var rows [][]string
-				for _, c := range cfg.Channels {
+				for _, c := range all {
 					shown := showChannel(c, statuses[c.Name], waiting[c.Name].Count)
 					channels = append(channels, shown)
 					rows = append(rows, []string{c.Name, c.Type, health(shown), stamp(shown.LastSent), count(shown.Waiting)})
@@ -56,7 +60,7 @@ func newChannelList(e *env) *cobra.Command {
 	})
 }
 
-func showChannel(c config.Channel, s alert.ChannelStatus, waiting int) shownChannel {
+func showChannel(c app.Channel, s alert.ChannelStatus, waiting int) shownChannel {
 	status := "ok"
 	switch {
 	case s.Failing:
@@ -90,7 +94,8 @@ by the same path as alerts. It is not stored and not retried.`,
 			if err != nil {
 				return err
 			}
-			return app.TestChannel(cmd.Context(), cfg, args[0], e.now, func(to string) { e.printf("sent to %s\n", to) })
+			open := func(fn func(*store.Store) error) error { return e.withStore(cmd.Context(), fn) }
+			return app.TestChannel(cmd.Context(), cfg, open, args[0], e.now, func(to string) { e.printf("sent to %s\n", to) })
 		},
 	}
 }

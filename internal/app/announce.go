@@ -14,7 +14,7 @@ import (
 
 // announce says in the log what the daemon does from now on.
 func (a *App) announce(ctx context.Context) {
-	groups := a.groups(ctx)
+	groups, r := a.groups(ctx), a.roster()
 	counts := map[alert.Kind]int{}
 	for _, g := range groups {
 		if g.Watch == alert.Active || g.Watch == alert.Pending {
@@ -22,9 +22,9 @@ func (a *App) announce(ctx context.Context) {
 		}
 	}
 	a.log.Info("watching", "cas", counts[alert.KindCA], "clients", counts[alert.KindClient], "servers", counts[alert.KindServer],
-		"rules", len(a.cfg.Alerts), "channels", len(a.cfg.Channels))
+		"rules", len(r.rules()), "channels", len(r.channels()))
 	a.log.Info("scanning", "schedule", a.cfg.Scanner.Schedule, "timezone", a.cfg.Scanner.Timezone, "next", a.scanner.Next().UTC())
-	a.warn(ctx, a.cfg, groups)
+	a.warn(ctx, r, groups)
 }
 
 // groups counts what is watched, for the words in the log.
@@ -37,12 +37,13 @@ func (a *App) groups(ctx context.Context) []store.Group {
 }
 
 // warn says what is allowed but would keep somebody from being told.
-func (a *App) warn(ctx context.Context, cfg *config.Config, groups []store.Group) {
+func (a *App) warn(ctx context.Context, r roster, groups []store.Group) {
+	cfg := r.cfg
 	for _, w := range cfg.Warnings {
 		a.log.Warn("configuration", "warning", w)
 	}
-	a.warnOrphans(ctx, cfg)
-	rules, uncovered := Rules(cfg), map[alert.Kind]int{}
+	a.warnOrphans(ctx, r)
+	rules, uncovered := r.rules(), map[alert.Kind]int{}
 	for _, g := range groups {
 		if g.Watch == alert.Active && !covered(rules, alert.Item{Kind: g.Kind, Labels: g.Labels}) {
 			uncovered[g.Kind] += g.Count
@@ -65,28 +66,28 @@ func (a *App) warn(ctx context.Context, cfg *config.Config, groups []store.Group
 // are not tried again before their time, and must not look sound until then.
 // It precedes the notifier, which has the word from its first attempt on.
 func (a *App) recallChannels(ctx context.Context) {
-	for _, c := range a.cfg.Channels {
-		status, err := a.store.Channel(ctx, c.Name)
+	for _, name := range a.roster().channels() {
+		status, err := a.store.Channel(ctx, name)
 		if err != nil {
-			a.log.Warn("recalling whether a channel fails", "channel", c.Name, "error", err)
+			a.log.Warn("recalling whether a channel fails", "channel", name, "error", err)
 			continue
 		}
-		a.metrics.ChannelFailing(c.Name, status.Failing)
+		a.metrics.ChannelFailing(name, status.Failing)
 		if status.Failing {
-			a.log.Warn("channel still failing", "channel", c.Name, "error", status.Reason, "retry_at", status.RetryAt, "since", status.Since)
+			a.log.Warn("channel still failing", "channel", name, "error", status.Reason, "retry_at", status.RetryAt, "since", status.Since)
 		}
 	}
 }
 
 // warnOrphans names channels that are configured no longer though messages wait
 // for them: without a word they would wait for ever.
-func (a *App) warnOrphans(ctx context.Context, cfg *config.Config) {
+func (a *App) warnOrphans(ctx context.Context, r roster) {
 	waiting, err := a.store.Waiting(ctx)
 	if err != nil {
 		a.log.Warn("counting what waits for channels", "error", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
-		if _, ok := channelNamed(cfg, name); !ok {
+		if !r.has(name) {
 			a.log.Warn("deliveries wait for a channel that is not configured: they go when one of its name is, or are cancelled by `certvigil delivery cancel`",
 				"channel", name, "deliveries", waiting[name].Count, "oldest", waiting[name].Oldest)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/certvigil/certvigil/enforcer"
 	"github.com/certvigil/certvigil/internal/accesslog"
+	"github.com/certvigil/certvigil/internal/alerting"
 	"github.com/certvigil/certvigil/internal/api"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/fault"
@@ -32,10 +33,11 @@ var (
 	_ scanner.Inventory = (*store.Store)(nil)
 	_ notifier.Outbox   = (*store.Store)(nil)
 	_ inventory.Store   = (*store.Store)(nil)
+	_ alerting.Store    = (*store.Store)(nil)
 )
 
 // parts is how many parts may fail at once, each without having to wait.
-const parts = 11
+const parts = 12
 
 // stopTimeout is how long requests in flight may take when stopping: it leaves
 // time to close everything within 10 seconds.
@@ -60,7 +62,8 @@ type App struct {
 
 	mu      sync.Mutex // guards what follows; held while trust is applied
 	cfg     *config.Config
-	overdue bool // cfg could not be put in force again: the watcher does
+	stored  alerting.Stored // the policies and destinations in force
+	overdue bool            // cfg could not be put in force again: the watcher does
 	lists   *listCache
 	signing []string // kids of the signing keys in force, in their order
 
@@ -157,7 +160,12 @@ func OpenStore(ctx context.Context, c config.Storage, now func() time.Time) (*st
 func (a *App) buildNotifier(ctx context.Context) error {
 	a.links = a.openLinks(ctx)
 	a.metrics = metrics.New(metrics.Options{Version: Version(), Collect: a.collect})
-	s, err := setup(a.cfg, a.o.Now)
+	r, err := openRosterOf(ctx, a.cfg, a.store)
+	if err != nil {
+		return err
+	}
+	a.stored = r.stored
+	s, err := r.setup(a.o.Now)
 	if err != nil {
 		return err
 	}
@@ -170,15 +178,15 @@ func (a *App) buildNotifier(ctx context.Context) error {
 }
 
 func (a *App) buildScanner(context.Context) (err error) {
-	o := scannerOptions(a.cfg, a.store, a.o.Now)
+	o := scannerOptions(a.roster(), a.store, a.o.Now)
 	o.Logger, o.OnScanned = a.log, a.scanned
 	a.scanner, err = scanner.New(o)
 	return err
 }
 
-func scannerOptions(cfg *config.Config, s *store.Store, now func() time.Time) scanner.Options {
+func scannerOptions(r roster, s *store.Store, now func() time.Time) scanner.Options {
 	return scanner.Options{
-		Inventory: s, Rules: Rules(cfg), Schedule: cfg.Scanner.Schedule, Location: cfg.Scanner.Location(), Now: now,
+		Inventory: s, Rules: r.rules(), Schedule: r.cfg.Scanner.Schedule, Location: r.cfg.Scanner.Location(), Now: now,
 	}
 }
 
@@ -273,6 +281,7 @@ func (a *App) Start() error {
 	a.goRun("notifier", a.notifier.Run)
 	a.goRun("scanner", func(ctx context.Context) error { a.scanner.Run(ctx); return nil })
 	a.goRun("watcher", a.watch)
+	a.goRun("watcher of alerting", a.watchAlerting)
 	a.goRun("retention", a.retain)
 	a.goRun("watcher of files", a.watchFiles)
 	a.goRun("key rotation", a.rotate)

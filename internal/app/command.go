@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/alerting"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/store"
@@ -37,7 +38,11 @@ type ScanResult struct {
 
 // Scan carries out one scan by the rules of a configuration, for a command.
 func Scan(ctx context.Context, cfg *config.Config, s *store.Store, now func() time.Time) (ScanResult, error) {
-	sc, err := scanner.New(scannerOptions(cfg, s, now))
+	r, err := rosterOf(ctx, cfg, s)
+	if err != nil {
+		return ScanResult{}, err
+	}
+	sc, err := scanner.New(scannerOptions(r, s, now))
 	if err != nil {
 		return ScanResult{}, err
 	}
@@ -48,7 +53,11 @@ func Scan(ctx context.Context, cfg *config.Config, s *store.Store, now func() ti
 // Preview returns whom a scan at the given time would tell of what, the most
 // urgent first, and changes nothing.
 func Preview(ctx context.Context, cfg *config.Config, s *store.Store, at time.Time) ([]Telling, error) {
-	sc, err := scanner.New(scannerOptions(cfg, s, func() time.Time { return at }))
+	r, err := rosterOf(ctx, cfg, s)
+	if err != nil {
+		return nil, err
+	}
+	sc, err := scanner.New(scannerOptions(r, s, func() time.Time { return at }))
 	if err != nil {
 		return nil, err
 	}
@@ -63,19 +72,63 @@ func Preview(ctx context.Context, cfg *config.Config, s *store.Store, at time.Ti
 	return tellings, err
 }
 
+// A Channel is a channel as it is listed.
+type Channel struct{ Name, Type string }
+
+// Channels returns the channels that the configuration declares, and then those
+// that the API made, with the type that a declared one of their kind would have.
+func Channels(ctx context.Context, cfg *config.Config, s *store.Store) ([]Channel, error) {
+	r, err := rosterOf(ctx, cfg, s)
+	if err != nil {
+		return nil, err
+	}
+	var list []Channel
+	for _, c := range cfg.Channels {
+		list = append(list, Channel{c.Name, c.Type})
+	}
+	for _, d := range r.stored.Destinations {
+		kind := config.TypeWebhook
+		if d.Type == alerting.TypeSlack {
+			kind = config.TypeSlack
+		}
+		list = append(list, Channel{d.Name, kind})
+	}
+	return list, nil
+}
+
 // TestChannel sends an example message, marked as a test, to each recipient of
 // a channel, and calls sent for each that was accepted. The first failure ends
-// it.
-func TestChannel(ctx context.Context, cfg *config.Config, name string, now func() time.Time, sent func(recipient string)) error {
-	c, ok := channelNamed(cfg, name)
-	if !ok {
+// it. The store is opened by open for a channel that the configuration does not
+// declare; such a one may be made by the API.
+func TestChannel(ctx context.Context, cfg *config.Config, open func(func(*store.Store) error) error, name string, now func() time.Time, sent func(recipient string)) error {
+	if c, ok := channelNamed(cfg, name); ok {
+		channel, err := newChannel(cfg, c, now)
+		if err != nil {
+			return err
+		}
+		return testChannel(ctx, cfg, channel, name, recipients(c), now, sent)
+	}
+	return open(func(s *store.Store) error {
+		r, err := openRosterOf(ctx, cfg, s)
+		if err != nil {
+			return err
+		}
+		for _, d := range r.stored.Destinations {
+			if d.Name != name {
+				continue
+			}
+			channel, err := newDestination(cfg, d, now)
+			if err != nil {
+				return err
+			}
+			return testChannel(ctx, cfg, channel, name, []string{name}, now, sent)
+		}
 		return fault.New(fault.NotFound, "channel", "no channel is named %q", name).WithHint("see: certvigil channel list")
-	}
-	channel, err := newChannel(cfg, c, now)
-	if err != nil {
-		return err
-	}
-	for _, to := range recipients(c) {
+	})
+}
+
+func testChannel(ctx context.Context, cfg *config.Config, channel notifier.Channel, name string, to []string, now func() time.Time, sent func(recipient string)) error {
+	for _, to := range to {
 		err := channel.Send(ctx, notifier.Message{
 			ID: alert.DeliveryID(name, to, []string{uuid.NewString()}), Channel: name, Recipient: to, Attempt: 1,
 			CreatedAt: now(), Now: now(), AdminURL: cfg.Admin.PublicURL, Test: true,

@@ -29,7 +29,7 @@ func TestTestChannel_HintAtUnknownCA(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = app.TestChannel(t.Context(), cfg, "hook", time.Now, func(string) { t.Error("it was sent") })
+	err = app.TestChannel(t.Context(), cfg, nil, "hook", time.Now, func(string) { t.Error("it was sent") })
 	if !strings.Contains(fault.Hint(err), "SSL_CERT_FILE") {
 		t.Errorf("TestChannel: %v, hint %q", err, fault.Hint(err))
 	}

@@ -30,11 +30,9 @@ func lasting(l inventory.CRL, now time.Time) bool {
 // of the rules about it, once each; without such a rule, to the fallback. The
 // same failing period yields the same notices, which the store writes once.
 func (a *App) refreshNotices(l inventory.CRL, reason string, since, now time.Time) []alert.Notice {
-	a.mu.Lock()
-	cfg := a.cfg
-	a.mu.Unlock()
+	r := a.roster()
 	n := announcement{subject: "crl:" + l.Item.ID + "@" + since.UTC().Format(time.RFC3339), detail: refreshDetail(l, reason, since), now: now, told: map[[2]string]bool{}}
-	for _, rule := range Rules(cfg) {
+	for _, rule := range r.rules() {
 		if !rule.Matches(l.Item) {
 			continue
 		}
@@ -45,7 +43,7 @@ func (a *App) refreshNotices(l inventory.CRL, reason string, since, now time.Tim
 		n.add(rule.Name, to)
 	}
 	if len(n.notices) == 0 {
-		n.add(fallbackRule, routes(cfg, cfg.Notifier.Fallback))
+		n.add(fallbackRule, routes(r.cfg, r.cfg.Notifier.Fallback))
 	}
 	if len(n.notices) == 0 {
 		a.log.Error("failure announced to nobody: no rule covers the revocation list and there is no fallback", "issuer", l.Item.Subject)

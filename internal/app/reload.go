@@ -25,7 +25,7 @@ func (a *App) Reload(ctx context.Context) error {
 		return err
 	}
 	a.log.Info("reloaded the configuration", "file", a.o.ConfigPath, "applications", len(a.cfg.Applications), "channels", len(a.cfg.Channels), "rules", len(a.cfg.Alerts))
-	a.warn(a.run, a.cfg, a.groups(a.run))
+	a.warn(a.run, a.roster(), a.groups(a.run))
 	return nil
 }
 
@@ -43,7 +43,11 @@ func (a *App) reload(ctx context.Context) error {
 // takeOver checks everything that can be refused before it changes anything,
 // and takes back what it changed when a later part does not follow.
 func (a *App) takeOver(ctx context.Context, next *config.Config, stamps fileStamps) error {
-	s, err := setup(next, a.o.Now)
+	r, err := openRosterOf(ctx, next, a.store)
+	if err != nil {
+		return err
+	}
+	s, err := r.setup(a.o.Now)
 	if err != nil {
 		return err
 	}
@@ -54,12 +58,15 @@ func (a *App) takeOver(ctx context.Context, next *config.Config, stamps fileStam
 	if err := a.enforce(ctx, next); err != nil {
 		return errors.Join(err, a.reopenAccessLog(old))
 	}
-	if err := a.scanner.Reconfigure(ctx, Rules(next), next.Scanner.Schedule, next.Scanner.Location()); err != nil {
+	if err := a.scanner.Reconfigure(ctx, r.rules(), next.Scanner.Schedule, next.Scanner.Location()); err != nil {
 		return a.takeBack(ctx, old, err)
 	}
 	if err := a.notifier.Reconfigure(s); err != nil {
 		return a.takeBack(ctx, old, err)
 	}
+	a.mu.Lock()
+	a.stored = r.stored
+	a.mu.Unlock()
 	a.admin.certificate.Store(next.Admin.TLS)
 	a.stamps = stamps
 	if err := a.watchOwn(ctx, next); err != nil { // presented they are already; the next reload tries again
@@ -90,7 +97,7 @@ func (a *App) takeBack(ctx context.Context, old *config.Config, cause error) err
 		a.cfg, a.overdue = old, true
 		a.mu.Unlock()
 	}
-	if err := a.scanner.Reconfigure(ctx, Rules(old), old.Scanner.Schedule, old.Scanner.Location()); err != nil {
+	if err := a.scanner.Reconfigure(ctx, roster{old, a.stored}.rules(), old.Scanner.Schedule, old.Scanner.Location()); err != nil {
 		a.log.Error("putting the old rules in force again", "error", err)
 	}
 	if err := a.reopenAccessLog(old); err != nil {

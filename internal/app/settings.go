@@ -62,7 +62,7 @@ func settingRemarks(declared []config.Application, settings []inventory.Hostname
 func (a *App) v4Options() v4.Options {
 	service := inventory.New(a.store, a.o.Now)
 	return v4.Options{
-		Reader: service, Editor: service, Settings: service, AccountID: a.cfg.Admin.AccountID,
+		Reader: service, Editor: service, Settings: service, Alerting: a.alertingService(), AccountID: a.cfg.Admin.AccountID,
 		Remarks: func(list []inventory.HostnameSetting) []string {
 			a.mu.Lock()
 			defer a.mu.Unlock()

@@ -42,7 +42,7 @@ func Rules(cfg *config.Config) []scanner.Rule {
 		}
 		for _, name := range a.Channels {
 			if c, ok := channelNamed(cfg, name); ok {
-				rule.Targets = append(rule.Targets, scanner.Target{Channel: name, Recipients: recipients(c), Single: c.Type == config.TypeWebhook && webhook.Single(c.Format)})
+				rule.Targets = append(rule.Targets, scanner.Target{Channel: name, Recipients: recipients(c), Single: single(c)})
 			}
 		}
 		rules = append(rules, rule)
@@ -50,10 +50,15 @@ func Rules(cfg *config.Config) []scanner.Rule {
 	return rules
 }
 
+// single reports whether a channel's format carries one item a message.
+func single(c config.Channel) bool {
+	return c.Type == config.TypeWebhook && webhook.Single(c.Format)
+}
+
 // setup returns the channels and routes of a configuration. It opens no
 // connection. An error names the channel.
 func setup(cfg *config.Config, now func() time.Time) (notifier.Setup, error) {
-	s := notifier.Setup{Routes: map[string][]notifier.Route{}, AdminURL: cfg.Admin.PublicURL}
+	s := notifier.Setup{Routes: map[string][]notifier.Route{}, RuleIDs: map[string]string{}, AdminURL: cfg.Admin.PublicURL}
 	for _, c := range cfg.Channels {
 		channel, err := newChannel(cfg, c, now)
 		if err != nil {
@@ -66,7 +71,7 @@ func setup(cfg *config.Config, now func() time.Time) (notifier.Setup, error) {
 		s.Channels = append(s.Channels, notifier.Config{Name: c.Name, Channel: channel, Hash: hash})
 	}
 	for _, a := range cfg.Alerts {
-		s.Routes[a.Name] = routes(cfg, a.Channels)
+		s.Routes[a.Name], s.RuleIDs[a.Name] = routes(cfg, a.Channels), objectID("alert", a.Name)
 	}
 	s.Fallback = routes(cfg, cfg.Notifier.Fallback)
 	return s, nil

@@ -16,7 +16,7 @@ import (
 const module = "github.com/certvigil/certvigil/"
 
 // The inner ring: words and rules that everything else may speak of.
-var inner = []string{"internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inventory", "internal/san"}
+var inner = []string{"internal/alert", "internal/alerting", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inventory", "internal/san"}
 
 // mayImport lists, for each package, the packages of this module that its
 // production code may import. Arrows point inward: the three subsystems never
@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"internal/link":      {"internal/fault"},
 	"internal/ratelimit": {},
 	"internal/san":       {"internal/fault", "internal/glob"},
+	"internal/alerting":  {"internal/alert", "internal/egress", "internal/fault", "internal/inventory"},
 	"internal/inventory": {"internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/hostname", "internal/san"},
 
 	"templates":             {"internal/alert", "internal/cert", "internal/fault"},
@@ -61,7 +62,7 @@ var mayImport = map[string][]string{
 
 	"internal/app": append([]string{
 		"enforcer", "internal/accesslog", "internal/api", "internal/api/v4", "internal/config", "internal/fetch", "internal/dashboard", "internal/link", "internal/metrics", "internal/store",
-		"notifier", "notifier/email", "notifier/slack", "notifier/webhook", "scanner", "templates",
+		"internal/egress", "notifier", "notifier/email", "notifier/slack", "notifier/webhook", "scanner", "templates",
 	}, inner...),
 	"cmd/certvigil": append([]string{"internal/app", "internal/config", "internal/demo", "internal/fetch", "internal/store"}, inner...),
 }

@@ -1,10 +1,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -23,38 +20,8 @@ type Duration struct {
 	given bool
 }
 
-const maxDays = int64(math.MaxInt64 / alert.Day)
-
 // ParseDuration reads a span. Its errors say what was wrong with it.
-func ParseDuration(s string) (time.Duration, error) {
-	if s == "" || strings.ContainsAny(s, "+-") {
-		return 0, fmt.Errorf("%q is no span of time", s)
-	}
-	whole, rest, hasDays := strings.Cut(s, "d")
-	if !hasDays {
-		whole, rest = "0", s
-	}
-	days, err := strconv.ParseInt(whole, 10, 64)
-	switch {
-	case errors.Is(err, strconv.ErrRange) || days > maxDays:
-		return 0, fmt.Errorf("%q is more than %d days", s, maxDays)
-	case err != nil:
-		return 0, fmt.Errorf("%q is no span of time", s)
-	case rest == "":
-		return time.Duration(days) * alert.Day, nil
-	case rest == "0" || rest[len(rest)-1] < 'a':
-		return 0, fmt.Errorf("%q has no unit", s)
-	}
-	part, err := time.ParseDuration(rest)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no span of time", s)
-	}
-	total := time.Duration(days)*alert.Day + part
-	if total < 0 {
-		return 0, fmt.Errorf("%q is more than %d days", s, maxDays)
-	}
-	return total, nil
-}
+func ParseDuration(s string) (time.Duration, error) { return alert.ParseSpan(s) }
 
 // UnmarshalText keeps the text; [Load] reads it once the environment has been
 // expanded in it.

@@ -74,6 +74,19 @@ func (c Channel) remote() bool {
 	return !isLoopback(host)
 }
 
+// Origin is the scheme and the host of what a channel posts to, "" for mail. The
+// rest of the address may be a secret.
+func (c Channel) Origin() string {
+	u := c.target()
+	switch {
+	case c.Type == TypeSlack && c.Token != "":
+		return "https://slack.com"
+	case u.Host == "":
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
 // target returns the URL that is posted to, an empty one without it.
 func (c Channel) target() *url.URL {
 	u, err := url.Parse(or(c.WebhookURL.Reveal(), c.URL.Reveal()))

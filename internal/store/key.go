@@ -40,14 +40,14 @@ func (s *Store) cipher(ctx context.Context) (cipher.AEAD, error) {
 	if s.key.aead != nil {
 		return s.key.aead, nil
 	}
-	rows, err := s.sealedKeys(ctx)
+	rows, err := s.sealedRows(ctx)
 	if err != nil {
 		return nil, err
 	}
 	key, err := readKeyFile(s.keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if len(rows) > 0 {
-			return nil, keyFault("missing", "the key file %s is missing, and the store holds keys that it sealed", s.keyFile).
+			return nil, keyFault("missing", "the key file %s is missing, and the store holds secrets that it sealed", s.keyFile).
 				WithHint("restore it from the backup of the machine that made it")
 		}
 		key, err = makeKeyFile(s.keyFile)
@@ -64,7 +64,7 @@ func (s *Store) cipher(ctx context.Context) (cipher.AEAD, error) {
 		return nil, err
 	}
 	for _, row := range rows {
-		if _, err := unseal(aead, row.sealed, sealedAs(row.KID)); err != nil {
+		if _, err := unseal(aead, row.sealed, row.identity); err != nil {
 			return nil, keyFault("mismatch", "the key file %s does not open what the store holds", s.keyFile).
 				WithHint("restore the key file that belongs to this database")
 		}
@@ -74,6 +74,24 @@ func (s *Store) cipher(ctx context.Context) (cipher.AEAD, error) {
 	}
 	s.key.aead = aead
 	return aead, nil
+}
+
+// A sealedRow is what is sealed, whatever it is, with the row's identity.
+type sealedRow struct {
+	sealed   []byte
+	identity string
+}
+
+// sealedRows returns everything that the key file has sealed.
+func (s *Store) sealedRows(ctx context.Context) (rows []sealedRow, err error) {
+	err = s.read(ctx, "reading what is sealed", func(t *tx) (err error) {
+		rows, err = collect(ctx, t, func(row scanner) (r sealedRow, err error) {
+			err = row.Scan(&r.sealed, &r.identity)
+			return r, err
+		}, `SELECT sealed, 'signing_keys/' || kid FROM signing_keys UNION ALL SELECT sealed, 'webhook_destinations/' || id FROM webhook_destinations`)
+		return err
+	})
+	return rows, err
 }
 
 // linkKeyInfo keeps the key of links apart from whatever else is derived.

@@ -15,6 +15,7 @@ import (
 // The keys of the table meta.
 const (
 	metaGeneration  = "trust_generation"
+	metaAlerting    = "alerting_generation"
 	metaLastScan    = "last_scan"
 	metaAccepted    = "clock_accepted"
 	metaRules       = "rules_key"
@@ -32,12 +33,15 @@ func (s *Store) Generation(ctx context.Context) (int64, error) {
 	return generation, err
 }
 
-func (t *tx) bumpGeneration(ctx context.Context) error {
-	generation, err := t.metaInt(ctx, metaGeneration)
+func (t *tx) bumpGeneration(ctx context.Context) error { return t.bump(ctx, metaGeneration) }
+
+// bump raises one of the numbers that tell of changes.
+func (t *tx) bump(ctx context.Context, key string) error {
+	n, err := t.metaInt(ctx, key)
 	if err != nil {
 		return err
 	}
-	return t.setMeta(ctx, metaGeneration, strconv.FormatInt(generation+1, 10))
+	return t.setMeta(ctx, key, strconv.FormatInt(n+1, 10))
 }
 
 // LastScan returns the time of the last successful scan, zero if none.

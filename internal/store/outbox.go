@@ -73,7 +73,7 @@ func (t *tx) lease(ctx context.Context, d alert.Delivery, owner string, now, unt
 	if err := t.dropStale(ctx, d.ID); err != nil {
 		return job, false, err
 	}
-	entries, err := t.entries(ctx, d.ID)
+	entries, err := t.entries(ctx, d.ID, 0)
 	if err != nil {
 		return job, false, err
 	}
@@ -97,10 +97,11 @@ func (t *tx) dropStale(ctx context.Context, deliveryID string) error {
 	return err
 }
 
-// entries returns what a delivery still tells, most urgent first.
-func (t *tx) entries(ctx context.Context, deliveryID string) ([]alert.Entry, error) {
+// entries returns what a delivery still tells, most urgent first, and at most
+// limit of it; a limit of 0 means none.
+func (t *tx) entries(ctx context.Context, deliveryID string, limit int) ([]alert.Entry, error) {
 	alerts, err := t.alerts(ctx, `JOIN delivery_alerts da ON da.alert_id = a.id LEFT JOIN items i ON i.id = a.item_id
-		WHERE da.delivery_id = ? AND da.dropped = 0 ORDER BY i.not_after, a.id`, deliveryID)
+		WHERE da.delivery_id = ? AND da.dropped = 0 ORDER BY i.not_after, a.id LIMIT ?`, deliveryID, rowLimit(limit))
 	if err != nil {
 		return nil, err
 	}

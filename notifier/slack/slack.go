@@ -25,7 +25,8 @@ type Options struct {
 	Channel    string // a conversation's name or id
 	APIURL     string // of the Web API; default Slack's
 	Timeout    time.Duration
-	TLS        *tls.Config // nil = the system's roots
+	TLS        *tls.Config      // nil = the system's roots
+	Control    notifier.Control // of what is dialled; nil = anything, also through a proxy
 	Now        func() time.Time
 }
 
@@ -52,6 +53,7 @@ func New(o Options) (*Channel, error) {
 		return nil, fault.New(fault.Invalid, "slack", "set exactly one of webhook_url and token")
 	}
 	c := &Channel{options: o, client: notifier.NewHTTPClient(o.Timeout, o.TLS)}
+	notifier.Guard(c.client, o.Control)
 	c.client.Transport = recorder{next: c.client.Transport, of: c}
 	if o.Token != "" {
 		if o.Channel == "" {

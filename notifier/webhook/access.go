@@ -46,6 +46,11 @@ type accessData struct {
 	ZoneTag       string `json:"zone_tag"`
 }
 
+// textBody is a message that tells of nothing but that it arrived.
+type textBody struct {
+	Text string `json:"text"`
+}
+
 // body tells of the first entry; a summary of several counts the others in its
 // text. A test message is text alone, as the reference sends it.
 func (f access) body(m notifier.Message) ([]byte, error) {
@@ -54,14 +59,12 @@ func (f access) body(m notifier.Message) ([]byte, error) {
 		return nil, err
 	}
 	if m.Test || len(m.Entries) == 0 {
-		return encode(struct {
-			Text string `json:"text"`
-		}{text})
+		return encode(textBody{text})
 	}
 	e := m.Entries[0]
 	b := accessBody{
 		AccountID: f.accountID, CorrelationID: correlationID(e.Alert), AlertEvent: "ALERT_STATE_EVENT_START",
-		Data: struct{}{}, Name: m.Rule, PolicyID: policyID(m.Rule), PolicyName: m.Rule, Text: text, TS: m.Now.Unix(),
+		Data: struct{}{}, Name: m.Rule, PolicyID: policyID(m), PolicyName: m.Rule, Text: text, TS: m.Now.Unix(),
 	}
 	if e.Alert.Event == alert.EventRenewed || e.Alert.Event == alert.EventRevoked {
 		b.AlertEvent = "ALERT_STATE_EVENT_END"
@@ -91,11 +94,15 @@ func daysLeft(notAfter, now time.Time) int {
 // correlationID is the same for whatever is told of one item in one epoch.
 func correlationID(a alert.Alert) string { return alert.ID(a.Subject, a.Epoch, "", 0, "") }
 
-// policyID is 32 hex digits that a rule keeps as long as its name.
-func policyID(rule string) string {
-	if rule == "" {
+// policyID is the id of the rule as the reference writes it: 32 hex digits. A
+// rule that is gone has those of its name.
+func policyID(m notifier.Message) string {
+	switch {
+	case m.RuleID != "":
+		return strings.ReplaceAll(m.RuleID, "-", "")
+	case m.Rule == "":
 		return ""
 	}
-	sum := sha256.Sum256([]byte("policy:" + rule))
+	sum := sha256.Sum256([]byte("policy:" + m.Rule))
 	return hex.EncodeToString(sum[:16])
 }

@@ -28,7 +28,8 @@ type Options struct {
 	Secret    string // raw text, or "whsec_" and base64; may be empty
 	AccountID string // account_id of the access format; may be empty
 	Timeout   time.Duration
-	TLS       *tls.Config // nil = the system's roots
+	TLS       *tls.Config      // nil = the system's roots
+	Control   notifier.Control // of what is dialled; nil = anything, also through a proxy
 	Now       func() time.Time
 }
 
@@ -67,9 +68,11 @@ func New(o Options) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
+	client := notifier.NewHTTPClient(o.Timeout, o.TLS)
+	notifier.Guard(client, o.Control)
 	return &Channel{
 		url: o.URL, secrets: append(notifier.URLSecrets(u), o.URL, o.Secret), format: makeFormat(o), sign: sign,
-		client: notifier.NewHTTPClient(o.Timeout, o.TLS), now: o.Now,
+		client: client, now: o.Now,
 	}, nil
 }
 
@@ -83,6 +86,20 @@ func (c *Channel) send(ctx context.Context, m notifier.Message) error {
 	if err != nil {
 		return notifier.Permanent(fmt.Errorf("encoding the message: %w", err))
 	}
+	return c.post(ctx, m.ID, body)
+}
+
+// SendText posts {"text": text} and nothing else, under an id: what the
+// reference product sends when a destination is made.
+func (c *Channel) SendText(ctx context.Context, id, text string) error {
+	body, err := encode(textBody{text})
+	if err != nil {
+		return err
+	}
+	return notifier.Redact(c.post(ctx, id, body), c.secrets...)
+}
+
+func (c *Channel) post(ctx context.Context, id string, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
 		return notifier.TransportError(err)
@@ -91,7 +108,7 @@ func (c *Channel) send(ctx context.Context, m notifier.Message) error {
 	req.Header.Set("User-Agent", "certvigil")
 	if c.sign != nil {
 		c.format.authorize(req.Header, c.sign.secret)
-		c.sign.header(req.Header, m.ID, c.now(), body)
+		c.sign.header(req.Header, id, c.now(), body)
 	}
 	resp, err := c.client.Do(req)
 	if err != nil {

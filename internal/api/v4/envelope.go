@@ -127,6 +127,9 @@ func outcomeOf(r *http.Request, err error) (outcome, remark) {
 	if !known {
 		return outcome{status: http.StatusInternalServerError}, remark{Code: codeInternal, Message: "access.api.error.internal_server_error"}
 	}
+	if strings.Contains(r.Pattern, "/alerting/") {
+		out.prefix = strings.Replace(out.prefix, "access.api", "alerting.api", 1)
+	}
 	if kind == fault.Unauthorized && strings.HasSuffix(r.Pattern, "/tokens/verify") && rule != ruleRate {
 		out.code, out.prefix = codeInvalidToken, "Invalid API Token"
 	}

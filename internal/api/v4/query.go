@@ -29,21 +29,25 @@ type resultInfo struct {
 // page returns the part of a listing that the query asks for. Beyond the last
 // page it is empty and not an error: clients go on until it is.
 func page[T any](query url.Values, all []T) ([]T, *resultInfo, error) {
-	number, err := positive(query, "page", 1)
+	number, size, err := pageOf(query)
 	if err != nil {
 		return nil, nil, err
 	}
-	size, err := positive(query, "per_page", defaultPerPage)
-	if err != nil {
-		return nil, nil, err
-	}
-	size = min(size, maxPerPage)
 	pages := (len(all) + size - 1) / size
 	part := []T{}
 	if number <= pages {
 		part = all[(number-1)*size : min(number*size, len(all))]
 	}
 	return part, &resultInfo{Page: number, PerPage: size, Count: len(part), TotalCount: len(all), TotalPages: pages}, nil
+}
+
+// pageOf returns which page of what size the query asks for.
+func pageOf(query url.Values) (number, size int, err error) {
+	if number, err = positive(query, "page", 1); err != nil {
+		return 0, 0, err
+	}
+	size, err = positive(query, "per_page", defaultPerPage)
+	return number, min(size, maxPerPage), err
 }
 
 // positive returns a number of the query that counts from 1.

@@ -1,7 +1,7 @@
 // Package v4 speaks the reference product's API for the certificates and the
-// hostname settings of mutual TLS, so that its official clients and Terraform
+// hostname settings of mutual TLS and for the alerts of their expiry, so that its official clients and Terraform
 // work unchanged by their base URL. It decodes, authorises, calls and encodes;
-// the rules of what may be done are in internal/inventory.
+// the rules of what may be done are in internal/inventory and internal/alerting.
 //
 // Every answer is the reference's envelope. What went wrong inside is logged
 // under the request's id and shown as an internal error. Neither secrets nor
@@ -51,6 +51,7 @@ type Options struct {
 	Reader    Reader
 	Editor    Editor
 	Settings  Settings
+	Alerting  Alerting
 	AccountID string // the one id that is answered, as an account and as a zone; "" = any
 
 	// Authorize returns the token that a request bears if it has the scope, ""
@@ -70,8 +71,8 @@ type Handler struct {
 
 // New returns the handler.
 func New(o Options) (*Handler, error) {
-	if o.Reader == nil || o.Editor == nil || o.Settings == nil || o.Authorize == nil || o.RequestID == nil {
-		return nil, errors.New("v4: a reader, an editor, settings, authorization and request ids are required")
+	if o.Reader == nil || o.Editor == nil || o.Settings == nil || o.Alerting == nil || o.Authorize == nil || o.RequestID == nil {
+		return nil, errors.New("v4: a reader, an editor, settings, alerting, authorization and request ids are required")
 	}
 	if o.Remarks == nil {
 		o.Remarks = func([]inventory.HostnameSetting) []string { return nil }
@@ -92,6 +93,7 @@ func New(o Options) (*Handler, error) {
 	for _, base := range []string{"user/", "accounts/{scope}/"} {
 		h.route(base+"tokens/verify", operation{http.MethodGet, "", verifyToken})
 	}
+	h.routeAlerting()
 	h.mux.HandleFunc("/", h.noRoute)
 	return h, nil
 }

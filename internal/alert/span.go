@@ -1,0 +1,45 @@
+package alert
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const maxDays = int64(math.MaxInt64 / Day)
+
+// ParseSpan reads a span of time that is not negative, written as days and what
+// [time.ParseDuration] knows: "30d", "36h", "1d12h", "0d". Its errors say what was
+// wrong with it.
+func ParseSpan(s string) (time.Duration, error) {
+	if s == "" || strings.ContainsAny(s, "+-") {
+		return 0, fmt.Errorf("%q is no span of time", s)
+	}
+	whole, rest, hasDays := strings.Cut(s, "d")
+	if !hasDays {
+		whole, rest = "0", s
+	}
+	days, err := strconv.ParseInt(whole, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange) || days > maxDays:
+		return 0, fmt.Errorf("%q is more than %d days", s, maxDays)
+	case err != nil:
+		return 0, fmt.Errorf("%q is no span of time", s)
+	case rest == "":
+		return time.Duration(days) * Day, nil
+	case rest == "0" || rest[len(rest)-1] < 'a':
+		return 0, fmt.Errorf("%q has no unit", s)
+	}
+	part, err := time.ParseDuration(rest)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no span of time", s)
+	}
+	total := time.Duration(days)*Day + part
+	if total < 0 {
+		return 0, fmt.Errorf("%q is more than %d days", s, maxDays)
+	}
+	return total, nil
+}
