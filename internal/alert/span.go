@@ -43,3 +43,23 @@ func ParseSpan(s string) (time.Duration, error) {
 	}
 	return total, nil
 }
+
+// FormatSpan returns a span as [ParseSpan] reads it and people write it, e.g.
+// "1d12h".
+func FormatSpan(d time.Duration) string {
+	days, rest := d/Day, d%Day
+	if rest == 0 {
+		return fmt.Sprintf("%dd", days)
+	}
+	s := rest.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	if days > 0 {
+		s = fmt.Sprintf("%dd%s", days, s)
+	}
+	return s
+}

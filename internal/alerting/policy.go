@@ -36,6 +36,9 @@ type PolicyChange struct {
 func (s *Service) CreatePolicy(ctx context.Context, c PolicyChange, actor inventory.Actor) (Policy, error) {
 	now := s.now()
 	p := Policy{ID: uuid.NewString(), Enabled: true, CreatedAt: now, UpdatedAt: now}
+	if c.Mechanisms == nil {
+		c.Mechanisms = &Mechanisms{}
+	}
 	return s.o.Store.PutPolicy(ctx, func(stored Stored) (Policy, error) { return s.decidePolicy(stored, p, c) }, actor)
 }
 
@@ -102,7 +105,12 @@ func (s *Service) decidePolicy(stored Stored, p Policy, c PolicyChange) (Policy,
 		func() error { return checkName(p.Name) },
 		func() error { return checkDescription(p.Description) },
 		func() error { return policyNameIsFree(stored, d, p) },
-		func() (err error) { p.Mechanisms, err = checkMechanisms(stored, d, p.Mechanisms); return err },
+		func() (err error) {
+			if c.Mechanisms != nil || c.Enabled != nil { // one that is left with nobody can be described, and put to rest
+				p.Mechanisms, err = checkMechanisms(stored, d, p)
+			}
+			return err
+		},
 		func() (err error) { p.Filters, err = checkFilters(p.Filters); return err },
 	} {
 		if err := check(); err != nil {
@@ -130,8 +138,9 @@ func policyNameIsFree(stored Stored, d Declared, p Policy) error {
 	return nil
 }
 
-func checkMechanisms(stored Stored, d Declared, m Mechanisms) (Mechanisms, error) {
-	if len(m.Email)+len(m.Webhooks)+len(m.PagerDuty) == 0 {
+func checkMechanisms(stored Stored, d Declared, p Policy) (Mechanisms, error) {
+	m := p.Mechanisms
+	if p.Enabled && len(m.Email)+len(m.Webhooks)+len(m.PagerDuty) == 0 {
 		return m, fault.New(fault.Invalid, "nobody", "the policy would tell nobody").WithField("mechanisms").
 			WithHint("name an address in mechanisms.email, or a destination in mechanisms.webhooks")
 	}

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
@@ -41,20 +39,4 @@ func (d *Duration) preset(fallback time.Duration) {
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // String returns the span as it would be written in the file, e.g. "1d12h".
-func (d Duration) String() string {
-	days, rest := d.Duration/alert.Day, d.Duration%alert.Day
-	if rest == 0 {
-		return fmt.Sprintf("%dd", days)
-	}
-	s := rest.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	if days > 0 {
-		s = fmt.Sprintf("%dd%s", days, s)
-	}
-	return s
-}
+func (d Duration) String() string { return alert.FormatSpan(d.Duration) }

@@ -62,7 +62,7 @@ func filtersOf(f alerting.Filters) map[string][]string {
 		out["kinds"] = append(out["kinds"], string(k))
 	}
 	for _, b := range f.Before {
-		out["before"] = append(out["before"], alert.FormatThreshold(b))
+		out["before"] = append(out["before"], alert.FormatSpan(b))
 	}
 	for _, label := range slices.Sorted(maps.Keys(f.Labels)) {
 		out["labels"] = append(out["labels"], label+"="+f.Labels[label])

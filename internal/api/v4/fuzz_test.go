@@ -21,6 +21,13 @@ func FuzzRouter(f *testing.F) {
 	f.Add("PUT", one+"/settings", "application/json; charset=utf-8", `{"settings":[{"hostname":"a.example.com","client_certificate_forwarding":true}]}`, true)
 	f.Add("PUT", one+"/settings", "application/json", "{\"settings\":[{\"hostname\":\"\x00\xff\"}]}", true)
 	f.Add("DELETE", one+"/"+made.ID+"?force=maybe", "", "", true)
+	const alerts = "accounts/x/alerting/v3/"
+	f.Add("POST", alerts+"destinations/webhooks", "application/json", `{"name":"x","url":"https://hooks.example.com/x","secret":"y"}`, true)
+	f.Add("PUT", alerts+"destinations/webhooks/x", "application/json", `{"name":"x","url":"http://[::1]:x/%zz"}`, true)
+	f.Add("POST", alerts+"policies", "application/json", policyBody(f, "email", "oncall@example.com"), true)
+	f.Add("PUT", alerts+"policies/x", "application/json", `{"filters":{"kinds":["ca"],"before":["1d"],"labels":["a=b"]},"mechanisms":{"webhooks":[{"id":"x"}]}}`, true)
+	f.Add("GET", alerts+"history?page=9223372036854775807&per_page=1000&since=2026-03-01T12:00:00Z", "", "", true)
+	f.Add("DELETE", alerts+"destinations/pagerduty", "", "", true)
 	f.Add("GET", one+"/%2e%2e/%00%zz", "", "", true)
 	f.Add("HEAD", "user/tokens/verify", "", "", false)
 	f.Add("CONNECT", "zones//access/../x", "text/plain", "", false)

@@ -2,8 +2,10 @@ package v4_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/certvigil/certvigil/internal/alerting"
 	"github.com/certvigil/certvigil/internal/api"
 	v4 "github.com/certvigil/certvigil/internal/api/v4"
 	"github.com/certvigil/certvigil/internal/certtest"
@@ -39,6 +42,11 @@ type bench struct {
 	log     *bytes.Buffer
 	now     time.Time
 	write   string // secret of a token of that scope
+
+	declared alerting.Declared
+	tried    []alerting.Destination // what was sent a test message
+	text     string                 // of the last of them
+	tryErr   error                  // what comes of the next
 }
 
 func newBench(t testing.TB, change ...func(*v4.Options)) *bench {
@@ -49,7 +57,11 @@ func newBench(t testing.TB, change ...func(*v4.Options)) *bench {
 	b.ok(err)
 	t.Cleanup(func() { b.ok(s.Close()) })
 	b.store, b.service = s, inventory.New(s, clock)
-	o := v4.Options{Reader: b.service, Editor: b.service, Settings: b.service}
+	b.declared.PublicURL = "https://vigil.example.com"
+	o := v4.Options{Reader: b.service, Editor: b.service, Settings: b.service, Alerting: alerting.New(alerting.Options{
+		Store: s, Now: clock, Declared: func() alerting.Declared { return b.declared }, Try: b.try,
+		Body: func(m alerting.Sent) string { return fmt.Sprintf("%d of %d", len(m.Entries), m.Total) },
+	})}
 	for _, c := range change {
 		c(&o)
 	}
@@ -59,6 +71,11 @@ func newBench(t testing.TB, change ...func(*v4.Options)) *bench {
 	b.ok(err)
 	b.write = b.token(inventory.ScopeWrite)
 	return b
+}
+
+func (b *bench) try(_ context.Context, d alerting.Destination, text string) error {
+	b.tried, b.text = append(b.tried, d), text
+	return b.tryErr
 }
 
 func (b *bench) ok(err error) {
@@ -242,7 +259,13 @@ func (b *bench) state() string {
 	b.ok(err)
 	generation, err := b.store.Generation(b.t.Context())
 	b.ok(err)
-	text, err := json.Marshal([]any{bundles, settings, audit, generation})
+	stored, err := b.store.OpenAlerting(b.t.Context())
+	b.ok(err)
+	var endpoints []string // which do not marshal
+	for _, d := range stored.Destinations {
+		endpoints = append(endpoints, d.Endpoint.URL, d.Endpoint.Secret)
+	}
+	text, err := json.Marshal([]any{bundles, settings, audit, generation, stored, endpoints})
 	b.ok(err)
 	return string(text)
 }

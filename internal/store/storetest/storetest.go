@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/alerting"
 	"github.com/certvigil/certvigil/internal/certtest"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
@@ -22,6 +23,7 @@ type Storer interface {
 	inventory.Store
 	scanner.Inventory
 	notifier.Outbox
+	alerting.Store
 
 	Facts(ctx context.Context, item alert.Item, now time.Time) (alert.Facts, error)
 	RecordSightings(ctx context.Context, list []inventory.Sighting) error
@@ -30,6 +32,8 @@ type Storer interface {
 	Trust(ctx context.Context) (store.TrustSnapshot, error)
 	Generation(ctx context.Context) (int64, error)
 	DataVersion(ctx context.Context) (int64, error)
+	Alerting(ctx context.Context) (alerting.Stored, error)
+	AlertingGeneration(ctx context.Context) (int64, error)
 	HasDue(ctx context.Context, now time.Time) (bool, error)
 	AcceptClock(ctx context.Context, at time.Time) error
 	Alerts(ctx context.Context, limit int) ([]alert.Alert, error)
@@ -74,7 +78,7 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
 		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests,
-		trustTests, endingTests, changeTests, sightingTests,
+		trustTests, endingTests, changeTests, sightingTests, alertingTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
