@@ -25,17 +25,22 @@ func TestDocumentedCommands(t *testing.T) {
 	w.root(t, "server-ca", w.csr(t, "Server CA"))
 	w.issue(t, "server", "server-ca", "ca-config.json", "server", w.csr(t, "gateway", orders))
 	s := newSite(t, w, newListener(t).URL, orders)
+	// The destination of the page is on this machine here.
+	hook := newListener(t)
+	appendTo(t, s.config, "\n[notifier]\nallow_private_targets = true\n")
 	startDaemon(t, w.certvigil, s.config, s.admin)
 	m := newManager(t, w, s)
 
 	blocks := shellBlock.FindAllStringSubmatch(string(doc), -1)
-	if len(blocks) < 9 {
+	if len(blocks) < 14 {
 		t.Fatalf("docs/api.md shows %d blocks of commands", len(blocks))
 	}
 	var id string
+	ids := map[string]string{} // of destinations and policies, by the variable that has it
 	for _, block := range blocks {
 		script := "set -euo pipefail\nexport NO_PROXY='*'\n" +
-			"BASE=http://" + s.admin + "/client/v4/accounts/0123456789abcdef\nTOKEN=" + m.token + "\nID=" + id + "\n" + block[1]
+			"BASE=http://" + s.admin + "/client/v4/accounts/0123456789abcdef\nTOKEN=" + m.token + "\nID=" + id +
+			"\nHOOK=" + hook.URL + "\nDESTINATION=" + ids["DESTINATION"] + "\nPOLICY=" + ids["POLICY"] + "\n" + block[1]
 		r := runWithInput(t, w.dir, []byte(script), "bash", "-s")
 		var envelope struct {
 			Success bool            `json:"success"`
@@ -47,12 +52,27 @@ func TestDocumentedCommands(t *testing.T) {
 		var made struct {
 			ID string `json:"id"`
 		}
-		if id == "" && json.Unmarshal(envelope.Result, &made) == nil {
+		_ = json.Unmarshal(envelope.Result, &made) // a listing has no id of its own
+		if id == "" {
 			id = made.ID
+		}
+		for name, collection := range map[string]string{"DESTINATION": "destinations/webhooks\"", "POLICY": "policies\""} {
+			if ids[name] == "" && strings.Contains(block[1], collection) {
+				ids[name] = made.ID
+			}
 		}
 		if strings.Contains(block[1], "ca-renewed.pem") && !strings.Contains(string(envelope.Result), `"id": "`+id+`"`) {
 			t.Errorf("the renewal answers %s", envelope.Result)
 		}
+	}
+}
+
+// appendTo adds text to a file.
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	data := append(readFile(t, path), text...)
+	if err := os.WriteFile(filepath.Clean(path), data, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

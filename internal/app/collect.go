@@ -53,11 +53,7 @@ func (a *App) countChannels(ctx context.Context) ([]metrics.Channel, error) {
 		return nil, err
 	}
 	names := slices.Collect(maps.Keys(waiting))
-	a.mu.Lock()
-	for _, c := range a.cfg.Channels {
-		names = append(names, c.Name)
-	}
-	a.mu.Unlock()
+	names = append(names, a.roster().channels()...)
 	slices.Sort(names)
 	now := a.o.Now()
 	var channels []metrics.Channel

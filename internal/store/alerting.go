@@ -66,7 +66,8 @@ func (t *tx) alerting(ctx context.Context) (stored alerting.Stored, sealed [][]b
 	if stored.Policies, err = t.policies(ctx); err != nil {
 		return stored, nil, err
 	}
-	rows, err := collect(ctx, t, scanDestination, `SELECT `+destinationColumns+` FROM webhook_destinations ORDER BY created_at, id`)
+	rows, err := collect(ctx, t, scanDestination, `SELECT `+destinationColumns+`, last_sent
+		FROM webhook_destinations LEFT JOIN channel_states ON channel = name ORDER BY created_at, id`)
 	for _, row := range rows {
 		stored.Destinations, sealed = append(stored.Destinations, row.Destination), append(sealed, row.sealed)
 	}
@@ -224,12 +225,8 @@ func scanPolicy(row scanner) (p alerting.Policy, err error) {
 	return p, nil
 }
 
-// noteDestination keeps what came of the last attempts at a destination.
-func (t *tx) noteDestination(ctx context.Context, deliveryID string, failed bool, at time.Time) error {
-	query := `UPDATE webhook_destinations SET last_success = ? WHERE name = (SELECT channel FROM deliveries WHERE id = ?)`
-	if failed {
-		query = `UPDATE webhook_destinations SET last_failure = ? WHERE name = (SELECT channel FROM deliveries WHERE id = ?)`
-	}
-	_, err := t.exec(ctx, query, at.UnixMilli(), deliveryID)
+// noteFailure keeps when a destination that the API made last failed.
+func (t *tx) noteFailure(ctx context.Context, deliveryID string, at time.Time) error {
+	_, err := t.exec(ctx, `UPDATE webhook_destinations SET last_failure = ? WHERE name = (SELECT channel FROM deliveries WHERE id = ?)`, at.UnixMilli(), deliveryID)
 	return err
 }

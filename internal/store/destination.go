@@ -14,7 +14,7 @@ import (
 	"github.com/certvigil/certvigil/internal/inventory"
 )
 
-const destinationColumns = `id, name, type, sealed, created_at, updated_at, last_success, last_failure`
+const destinationColumns = `id, name, type, sealed, created_at, updated_at, last_failure`
 
 // A sealedDestination is a destination whose endpoint is not opened.
 type sealedDestination struct {
@@ -55,7 +55,7 @@ func scanDestination(row scanner) (d sealedDestination, err error) {
 		created, updated int64
 		success, failure sql.NullInt64
 	)
-	err = row.Scan(&d.ID, &d.Name, &d.Type, &d.sealed, &created, &updated, &success, &failure)
+	err = row.Scan(&d.ID, &d.Name, &d.Type, &d.sealed, &created, &updated, &failure, &success)
 	d.CreatedAt, d.UpdatedAt = fromMillis(created), fromMillis(updated)
 	d.LastSuccess, d.LastFailure = optional(success), optional(failure)
 	return d, err
@@ -95,20 +95,28 @@ func (s *Store) PutDestination(ctx context.Context, decide func(alerting.Stored)
 				return err
 			}
 		}
+		if err := t.noteSuccess(ctx, d); err != nil {
+			return err
+		}
 		return s.changedAlerting(ctx, t, actor, c)
 	})
 	return d, err
 }
 
-func (t *tx) writeDestination(ctx context.Context, d alerting.Destination, sealed []byte) error {
-	var success sql.NullInt64
-	if d.LastSuccess != nil {
-		success = millis(*d.LastSuccess)
+// noteSuccess keeps that a destination took its test message.
+func (t *tx) noteSuccess(ctx context.Context, d alerting.Destination) error {
+	if d.LastSuccess == nil {
+		return nil
 	}
-	_, err := t.exec(ctx, `INSERT INTO webhook_destinations (`+destinationColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, NULL)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, type = excluded.type, sealed = excluded.sealed, updated_at = excluded.updated_at,
-			last_success = COALESCE(excluded.last_success, webhook_destinations.last_success)`,
-		d.ID, d.Name, d.Type, sealed, d.CreatedAt.UnixMilli(), d.UpdatedAt.UnixMilli(), success)
+	_, err := t.exec(ctx, `INSERT INTO channel_states (channel, failing, reason, probes, config_hash, last_sent) VALUES (?, 0, '', 0, '', ?)
+		ON CONFLICT (channel) DO UPDATE SET last_sent = excluded.last_sent`, d.Name, d.LastSuccess.UnixMilli())
+	return err
+}
+
+func (t *tx) writeDestination(ctx context.Context, d alerting.Destination, sealed []byte) error {
+	_, err := t.exec(ctx, `INSERT INTO webhook_destinations (`+destinationColumns+`) VALUES (?, ?, ?, ?, ?, ?, NULL)
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, type = excluded.type, sealed = excluded.sealed, updated_at = excluded.updated_at`,
+		d.ID, d.Name, d.Type, sealed, d.CreatedAt.UnixMilli(), d.UpdatedAt.UnixMilli())
 	if isUnique(err) {
 		return nameInUse(d.Name)
 	}

@@ -22,11 +22,6 @@ func (s *Store) Settle(ctx context.Context, owner, deliveryID string, out alert.
 		if err := t.noteAttempt(ctx, deliveryID, out); err != nil {
 			return err
 		}
-		if failed := out.Channel != nil && out.Channel.Failing || out.State == alert.StateRetrying || out.State == alert.StateDead; failed || out.State == alert.StateSent {
-			if err := t.noteDestination(ctx, deliveryID, failed, out.At); err != nil {
-				return err
-			}
-		}
 		if out.Channel != nil {
 			if err := t.settleChannel(ctx, deliveryID, *out.Channel, out.At); err != nil {
 				return err
@@ -83,7 +78,7 @@ func (t *tx) noteAttempt(ctx context.Context, deliveryID string, out alert.Outco
 		return err
 	}
 	if out.State != alert.StateSent {
-		return nil
+		return t.noteFailure(ctx, deliveryID, out.At)
 	}
 	_, err := t.exec(ctx, `INSERT INTO channel_states (channel, failing, reason, probes, config_hash, last_sent)
 		SELECT channel, 0, '', 0, '', ? FROM deliveries WHERE id = ?

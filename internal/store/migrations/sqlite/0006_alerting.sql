@@ -11,7 +11,6 @@ CREATE TABLE webhook_destinations (
     sealed       BLOB    NOT NULL, -- JSON of its URL and its secret, sealed by the key file
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL,
-    last_success INTEGER,
     last_failure INTEGER
 ) STRICT;
 
