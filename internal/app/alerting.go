@@ -84,7 +84,7 @@ func (a *App) takeInAlerting(ctx context.Context) error {
 	a.mu.Lock()
 	a.stored = next.stored
 	a.mu.Unlock()
-	a.log.Info("applied alerting policies and destinations", "policies", len(next.stored.Policies), "destinations", len(next.stored.Destinations))
+	a.log.Info("applied alerting policies and destinations", "generation", next.stored.Generation, "policies", len(next.stored.Policies), "destinations", len(next.stored.Destinations))
 	return nil
 }
 
