@@ -36,12 +36,13 @@ type gateway struct {
 	write, read     string // secrets of tokens
 }
 
-// newGateway starts a daemon of its own for a test.
-func newGateway(t *testing.T) gateway {
+// newGateway starts a daemon of its own for a test, with more configuration if
+// need be.
+func newGateway(t *testing.T, more ...string) gateway {
 	t.Helper()
 	dir, admin := t.TempDir(), freeAddress(t)
 	g := gateway{program: program(t), config: filepath.Join(dir, "config.toml"), api: "http://" + admin + "/client/v4"}
-	text := fmt.Sprintf("[admin]\nlisten = %q\npublic_url = %q\n[enforcer]\nlisten = \"\"\n", admin, "http://"+admin)
+	text := fmt.Sprintf("[admin]\nlisten = %q\npublic_url = %q\n[enforcer]\nlisten = \"\"\n%s", admin, "http://"+admin, strings.Join(more, ""))
 	if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
