@@ -1,7 +1,6 @@
 package v4
 
 import (
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -324,7 +323,7 @@ func (o object) texts(name string) ([]string, error) {
 	}
 	texts := make([]string, len(elements))
 	for i, raw := range elements {
-		if texts[i], err = readText(json.RawMessage(raw), o.place(name)+"/"+strconv.Itoa(i)); err != nil {
+		if texts[i], err = readText(raw, o.place(name)+"/"+strconv.Itoa(i)); err != nil {
 			return nil, err
 		}
 	}
