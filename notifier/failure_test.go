@@ -238,3 +238,37 @@ func TestNotifier_permanentAnswerMendsTheChannel(t *testing.T) {
 		r.wantState("d2", alert.StateSent)
 	})
 }
+
+// Two channels of a rule that fail in the same moment are not each announced on
+// the other, where it would wait: the fallback hears of both.
+func TestNotifier_twoChannelsThatFailAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		refused := func(words string) *sender {
+			return &sender{send: func(context.Context, notifier.Message) error {
+				<-gate
+				return notifier.ChannelFailing(errors.New(words))
+			}}
+		}
+		spare := &sender{}
+		r := start(t, notifier.Options{Setup: notifier.Setup{
+			Channels: []notifier.Config{config("a", refused("a says 401")), config("b", refused("b says 404")), config("spare", spare)},
+			Routes:   map[string][]notifier.Route{"default": {{Channel: "a", Recipients: []string{"a"}}, {Channel: "b", Recipients: []string{"b"}}}},
+			Fallback: []notifier.Route{{Channel: "spare", Recipients: []string{"spare"}}},
+		}})
+		r.add("d1", "a")
+		r.add("d2", "b")
+		r.kick()
+		close(gate)
+		r.pass(time.Second)
+		got := spare.messages()
+		if len(got) != 1 {
+			t.Fatalf("the fallback got %d messages, want 1", len(got))
+		}
+		for _, want := range []string{"a says 401", "b says 404", "fails as well"} {
+			if detail := got[0].Entries[0].Alert.Detail; !strings.Contains(detail, want) {
+				t.Errorf("it does not say %q:\n%s", want, detail)
+			}
+		}
+	})
+}

@@ -14,10 +14,26 @@ import (
 func (w *worker) channelNotice(ctx context.Context, job alert.Job, reason string, now time.Time) *alert.Notice {
 	detail := fmt.Sprintf("Certvigil cannot deliver through the channel %q\n"+
 		"It says: %s\n"+
+		w.failingAsWell(ctx)+
 		"Its messages wait. They go as soon as it works again: it is tried by itself from time to time, and at once when its configuration changes. To try it: certvigil channel test %s",
 		w.config.Name, reason, w.config.Name)
 	subject := "channel:" + w.config.Name + "@" + now.UTC().Format(time.RFC3339)
 	return w.notice(ctx, job.Delivery.Rule, subject, detail, now)
+}
+
+// failingAsWell names the other channels that fail, each in a line: what was to
+// announce one of them may wait for this one.
+func (w *worker) failingAsWell(ctx context.Context) string {
+	var lines strings.Builder
+	for _, c := range w.n.current().Channels {
+		if c.Name == w.config.Name {
+			continue
+		}
+		if status, err := w.n.opts.Outbox.Channel(ctx, c.Name); err == nil && status.Failing {
+			fmt.Fprintf(&lines, "The channel %q fails as well, since %s: %s\n", c.Name, status.Since.UTC().Format(time.RFC3339), status.Reason)
+		}
+	}
+	return lines.String()
 }
 
 // deathNotice announces that a delivery died, unless it was such an

@@ -84,6 +84,8 @@ const (
 type Notifier struct {
 	opts Options
 
+	failures sync.Mutex // held while a failure is concluded and settled
+
 	mu      sync.Mutex
 	setup   Setup
 	workers map[string]*worker

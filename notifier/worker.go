@@ -202,6 +202,11 @@ func (w *worker) deliver(ctx context.Context, job alert.Job) (hold bool, until t
 	cut := err != nil && ctx.Err() != nil && sendCtx.Err() != nil
 	cancel()
 
+	if err != nil {
+		// Two channels that fail at once must not each be announced on the other.
+		w.n.failures.Lock()
+		defer w.n.failures.Unlock()
+	}
 	settleCtx, cancel := outlive(ctx, outboxTimeout, outboxGrace)
 	defer cancel()
 	var c conclusion

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,9 +61,31 @@ func newDBCheck(e *env) *cobra.Command {
 					return fault.New(fault.Internal, "damaged", "the database has %d problems:\n  %s", len(problems), strings.Join(problems, "\n  ")).
 						WithHint("restore the last backup, or ask for help with this list")
 				}
+				if err := e.warnRestored(cmd.Context(), s); err != nil {
+					return err
+				}
 				e.printf("the database is in order\n")
 				return nil
 			})
 		},
 	}
+}
+
+// warnRestored says what a store that was restored sends again.
+func (e *env) warnRestored(ctx context.Context, s *store.Store) error {
+	made, err := s.RestoredFrom(ctx)
+	if err != nil || made.IsZero() {
+		return err
+	}
+	waiting, err := s.Waiting(ctx)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, b := range waiting {
+		n += b.Count
+	}
+	e.warn([]string{fmt.Sprintf("the store was restored from a backup of %s: what was sent since then goes again, under the ids that it had: "+
+		"deliveries that waited then: %d; what came due since: see certvigil scan --dry-run", stamp(made), n)})
+	return nil
 }

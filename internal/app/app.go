@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -78,7 +79,8 @@ type App struct {
 	admin     *adminServer
 	refresher *refresher
 
-	accepted time.Time // when an operator last confirmed the clock, as of New
+	accepted time.Time   // when an operator last confirmed the clock, as of New
+	restored atomic.Bool // from a backup, and what goes again was said at this start
 
 	run     context.Context // ends when the daemon is to stop
 	cancel  context.CancelFunc
@@ -278,6 +280,7 @@ func (a *App) Start() error {
 		a.log.Error("watching the listeners' certificates", "error", err)
 	}
 	a.recallChannels(a.run)
+	a.warnRestored(a.run)
 	a.goRun("notifier", a.notifier.Run)
 	a.goRun("scanner", func(ctx context.Context) error { a.scanner.Run(ctx); return nil })
 	a.goRun("watcher", a.watch)

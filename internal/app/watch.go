@@ -116,6 +116,7 @@ func (a *App) scanned(ctx context.Context, r scanner.Result) {
 		a.clock.confirm(r.At)
 		a.metrics.Scan(r.At, r.Took)
 		a.notifier.Kick() // for what was found, and for what waited while the clock was not believed
+		a.forgetRestore(ctx)
 	}
 	a.heartbeat(ctx, r)
 }

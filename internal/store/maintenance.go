@@ -4,36 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
-
-	"github.com/certvigil/certvigil/internal/fault"
 )
-
-// Backup writes a consistent copy of the store to a new file that its owner
-// alone can read, while others go on reading and writing. The key file is not
-// part of it. A file that exists is a fault.Conflict.
-func (s *Store) Backup(ctx context.Context, path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fault.New(fault.Conflict, "file_exists", "%s exists already", path).WithHint("choose another name, or remove it first")
-	}
-	if err != nil {
-		return fault.New(fault.Unprocessable, "cannot_create", "creating the backup: %w", err).
-			WithHint("its folder must exist and be writable for you")
-	}
-	// SQLite writes into an empty file, which keeps its mode, and does not sync it.
-	_, err = s.reader.ExecContext(ctx, `VACUUM INTO ?`, path)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(fmt.Errorf("writing the backup: %w", err), os.Remove(path))
-	}
-	return syncFolder(filepath.Dir(path))
-}
 
 // An invariant is a query that finds what must not be.
 type invariant struct{ says, query string }

@@ -20,6 +20,7 @@ const (
 	metaAccepted    = "clock_accepted"
 	metaRules       = "rules_key"
 	metaAuditPurged = "audit_purged_before"
+	metaBackup      = "backup_made" // in a copy alone
 )
 
 // Generation returns the number that every change of trust raises, in the
