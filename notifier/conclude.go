@@ -103,19 +103,24 @@ func (w *worker) bury(ctx context.Context, c *conclusion, job alert.Job) {
 	c.outcome.Notice = w.deathNotice(ctx, job, c.outcome.Error, c.outcome.At)
 }
 
-// words is an error's text as it is stored and shown: one line, bounded.
-func words(err error) string {
-	const most = 500
-	text := []rune(strings.Map(func(r rune) rune {
+// words is an error's text as it is stored and shown.
+func words(err error) string { return oneLine(err.Error(), maxWords) }
+
+// maxWords is how much of an error is kept.
+const maxWords = 500
+
+// oneLine is a text without control characters, of so many characters at most.
+func oneLine(text string, most int) string {
+	runes := []rune(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
-	}, err.Error()))
-	if len(text) > most {
-		text = append(text[:most-1], '…')
+	}, text))
+	if len(runes) > most {
+		runes = append(runes[:most-1], '…')
 	}
-	return string(text)
+	return string(runes)
 }
 
 // report logs and counts an attempt once it is settled.

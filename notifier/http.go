@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// maxAnswer is how much of an HTTP answer is read, and how much of it is told.
+// How much of an HTTP answer is read, and how much of it is told.
 const (
 	maxAnswer = 64 << 10
-	maxWords  = 200
+	maxTold   = 200
 )
 
 // NewHTTPClient returns a client for destinations that are not trusted to
@@ -34,7 +34,7 @@ func NewHTTPClient(timeout time.Duration, tlsConfig *tls.Config) *http.Client {
 		transport.TLSClientConfig = tlsConfig.Clone()
 	}
 	return &http.Client{
-		Transport:     transport,
+		Transport:     overheard{transport},
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -76,8 +76,8 @@ func LimitBody(body io.ReadCloser) io.ReadCloser {
 func ReadAnswer(body io.Reader, secrets ...string) string {
 	b, _ := io.ReadAll(io.LimitReader(body, maxAnswer))
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(redacted(string(b), secrets), "?")), " ")
-	if r := []rune(text); len(r) > maxWords {
-		text = string(r[:maxWords]) + "…"
+	if r := []rune(text); len(r) > maxTold {
+		text = string(r[:maxTold]) + "…"
 	}
 	return text
 }

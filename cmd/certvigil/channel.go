@@ -86,7 +86,9 @@ func newChannelTest(e *env) *cobra.Command {
 		Use:   "test NAME",
 		Short: "Send a real example message through a channel",
 		Long: `Send a real example message, marked as a test, to every recipient of a channel,
-by the same path as alerts. It is not stored and not retried.`,
+by the same path as alerts, and print the conversation: "> " precedes what is said,
+"< " what is answered, "* " what happens in between. Secrets are cut out. It is not
+stored and not retried.`,
 		Example: `  certvigil channel test oncall-mail`,
 		Args:    usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -94,8 +96,9 @@ by the same path as alerts. It is not stored and not retried.`,
 			if err != nil {
 				return err
 			}
+			ctx := app.Overhear(cmd.Context(), func(line string) { e.printf("%s\n", line) })
 			open := func(fn func(*store.Store) error) error { return e.withStore(cmd.Context(), fn) }
-			return app.TestChannel(cmd.Context(), cfg, open, args[0], e.now, func(to string) { e.printf("sent to %s\n", to) })
+			return app.TestChannel(ctx, cfg, open, args[0], e.now, func(to string) { e.printf("sent to %s\n", to) })
 		},
 	}
 }

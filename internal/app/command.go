@@ -96,6 +96,13 @@ func Channels(ctx context.Context, cfg *config.Config, s *store.Store) ([]Channe
 	return list, nil
 }
 
+// Overhear returns a context for TestChannel that tells the conversation with
+// the counterpart line by line, secrets cut out: "> " precedes what we say, "< "
+// what it answers, "* " what happens in between.
+func Overhear(ctx context.Context, tell func(line string)) context.Context {
+	return notifier.Overhear(ctx, func(by notifier.Speaker, line string) { tell(string(by) + " " + line) })
+}
+
 // TestChannel sends an example message, marked as a test, to each recipient of
 // a channel, and calls sent for each that was accepted. The first failure ends
 // it. The store is opened by open for a channel that the configuration does not

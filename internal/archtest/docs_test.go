@@ -11,24 +11,53 @@ import (
 
 var (
 	namedTest   = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`")
+	namedCase   = regexp.MustCompile("`([a-z]+: [^`]+)`")
 	definedTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9_]+)\(`)
+	definedCase = regexp.MustCompile(`(?m)^	"([a-z]+: [^"]+)": func`)
 )
 
-// TestSecurity_NamesTestsThatExist: a defence whose test was renamed or
-// deleted must not go on being promised.
-func TestSecurity_NamesTestsThatExist(t *testing.T) {
+// TestDocs_NameTestsThatExist: a defence whose test was renamed or deleted must
+// not go on being promised. A case of the store's contract is named as it is
+// written there.
+func TestDocs_NameTestsThatExist(t *testing.T) {
 	t.Parallel()
-	doc, err := os.ReadFile(filepath.Join(root, "docs", "security.md"))
-	if err != nil {
-		t.Fatal(err)
+	defined := definedTests(t)
+	for _, page := range []struct {
+		name  string
+		least int // tests, at least one for each row
+	}{{"security.md", 16}, {"delivery.md", 45}} {
+		doc, err := os.ReadFile(filepath.Join(root, "docs", page.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := append(namedTest.FindAllSubmatch(doc, -1), namedCase.FindAllSubmatch(doc, -1)...)
+		if len(named) < page.least {
+			t.Errorf("docs/%s names %d tests; each of its rows needs one", page.name, len(named))
+		}
+		for _, m := range named {
+			if name := string(m[1]); !defined[name] {
+				t.Errorf("docs/%s names %s, which is not there", page.name, name)
+			}
+		}
 	}
+}
+
+// definedTests are the names of all tests, and of the cases of the store's
+// contract.
+func definedTests(t *testing.T) map[string]bool {
+	t.Helper()
 	defined := map[string]bool{}
-	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, "_test.go") {
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		contract := strings.Contains(path, filepath.Join("internal", "store", "storetest"))
+		if err != nil || !strings.HasSuffix(path, "_test.go") && !contract || !strings.HasSuffix(path, ".go") {
 			return err
 		}
 		source, err := os.ReadFile(path)
-		for _, m := range definedTest.FindAllSubmatch(source, -1) {
+		pattern := definedTest
+		if contract {
+			pattern = definedCase
+		}
+		for _, m := range pattern.FindAllSubmatch(source, -1) {
 			defined[string(m[1])] = true
 		}
 		return err
@@ -36,13 +65,5 @@ func TestSecurity_NamesTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := namedTest.FindAllSubmatch(doc, -1)
-	if len(named) < 16 {
-		t.Errorf("docs/security.md names %d tests; each of its rows needs one", len(named))
-	}
-	for _, m := range named {
-		if name := string(m[1]); !defined[name] {
-			t.Errorf("docs/security.md names %s, which is not there", name)
-		}
-	}
+	return defined
 }

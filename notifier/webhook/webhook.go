@@ -78,7 +78,7 @@ func New(o Options) (*Channel, error) {
 
 // Send posts one message. It implements [notifier.Channel].
 func (c *Channel) Send(ctx context.Context, m notifier.Message) error {
-	return notifier.Redact(c.send(ctx, m), c.secrets...)
+	return notifier.Redact(c.send(notifier.Hiding(ctx, c.secrets...), m), c.secrets...)
 }
 
 func (c *Channel) send(ctx context.Context, m notifier.Message) error {
