@@ -85,7 +85,7 @@ func (e *env) warnRestored(ctx context.Context, s *store.Store) error {
 	for _, b := range waiting {
 		n += b.Count
 	}
-	e.warn([]string{fmt.Sprintf("the store was restored from a backup of %s: what was sent since then goes again, under the ids that it had: "+
-		"deliveries that waited then: %d; what came due since: see certvigil scan --dry-run", stamp(made), n)})
+	e.warn([]string{fmt.Sprintf("the store was restored from a backup of %s: what was sent since then may go again, under the ids that it had "+
+		"(%d deliveries that waited then; what came due since: certvigil scan --dry-run)", stamp(made), n)})
 	return nil
 }

@@ -2,7 +2,7 @@ package app
 
 import "context"
 
-// warnRestored says what a store that was restored from a backup sends again:
+// warnRestored says what a store that was restored from a backup may send again:
 // what waited when the backup was made, and what the next scan finds anew, under
 // the ids that both had before.
 func (a *App) warnRestored(ctx context.Context) {
@@ -18,7 +18,7 @@ func (a *App) warnRestored(ctx context.Context) {
 	if err != nil {
 		a.log.Warn("counting what goes again", "error", err)
 	}
-	a.log.Warn("the store was restored from a backup: what was sent since then goes again, under the ids that it had",
+	a.log.Warn("the store was restored from a backup: what was sent since then may go again, under the ids that it had",
 		"made", made, "waiting", waiting, "due", due)
 }
 
