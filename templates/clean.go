@@ -49,31 +49,3 @@ func shorten(s string, n int) string {
 	}
 	return string([]rune(s)[:n-1]) + "…"
 }
-
-// wrap breaks s after spaces and commas into lines of at most width
-// characters; a piece without either is never broken.
-func wrap(s string, width int) []string {
-	var lines []string
-	line := ""
-	for _, piece := range pieces(s) {
-		if line != "" && utf8.RuneCountInString(line+strings.TrimRight(piece, " ")) > width {
-			lines = append(lines, strings.TrimRight(line, " "))
-			line = ""
-		}
-		line += piece
-	}
-	return append(lines, strings.TrimRight(line, " "))
-}
-
-// pieces cuts s behind each space and comma.
-func pieces(s string) []string {
-	var out []string
-	start := 0
-	for i, r := range s {
-		if r == ' ' || r == ',' {
-			out = append(out, s[start:i+1])
-			start = i + 1
-		}
-	}
-	return append(out, s[start:])
-}

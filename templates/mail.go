@@ -12,7 +12,7 @@ var messageFiles embed.FS
 
 var (
 	textTemplates = texttemplate.Must(texttemplate.New("").Funcs(texttemplate.FuncMap{
-		"field": field, "paragraph": paragraph, "command": command, "mrkdwn": mrkdwn, "brief": brief,
+		"field": field, "paragraph": paragraph, "command": command, "line": line, "mrkdwn": mrkdwn, "brief": brief,
 	}).ParseFS(messageFiles, "messages/*.txt"))
 	htmlTemplates = htmltemplate.Must(htmltemplate.ParseFS(messageFiles, "messages/*.html"))
 )
@@ -22,7 +22,7 @@ type Mail struct {
 	Subject string // one line, unencoded
 	Text    string // at most 72 columns wide, but for what cannot be broken
 	HTML    string // inline styles, no remote content
-	CSV     []byte // every entry of a digest with more than Spelled; else nil
+	CSV     []byte // every entry of a digest with more than Spelled; nil when it is too large
 }
 
 // RenderMail returns a message as a mail.
@@ -37,14 +37,11 @@ func RenderMail(m Message) (Mail, error) {
 		return Mail{}, err
 	}
 	mail.Text, mail.HTML = text.String(), html.String()
-	if v.Attach {
+	if v.More > 0 && !m.FileTooLarge {
 		mail.CSV = table(m)
 	}
 	return mail, nil
 }
-
-// columns is how wide the text of a mail is.
-const columns = 72
 
 // field writes one fact, its value beside the label or, when it is to stay
 // whole and would be too wide there, below it.
@@ -77,4 +74,10 @@ func command(s string) string {
 		s = strings.ReplaceAll(s, " 'http", " \\\n      'http")
 	}
 	return "    " + s
+}
+
+// line writes one line of the overview at the head of a digest.
+func line(r overviewRow) string {
+	head := "  " + padded(r.Number, 3) + padded(r.Left, 12) + padded(r.Day+" "+r.Clock, 18)
+	return strings.TrimRight(head+narrow(r.What, columns-textColumns(head)), " ")
 }

@@ -21,6 +21,9 @@ type Message struct {
 	AdminURL string        // [admin] public_url, no trailing slash
 	Test     bool          // made to try a channel out
 
+	// FileTooLarge leaves the attachment of a mail out and says so.
+	FileTooLarge bool
+
 	// Links are what a person without a token can do, by item id; the most
 	// important one first. They are secrets: they go to people alone.
 	Links map[string][]Link
@@ -108,6 +111,15 @@ func kindName(k alert.Kind) string {
 		return "Revocation list"
 	}
 	return "Certificate"
+}
+
+// kindWord is the kind in one word.
+func kindWord(k alert.Kind) string {
+	switch k {
+	case alert.KindCA, alert.KindCRL:
+		return strings.ToUpper(string(k))
+	}
+	return clean(string(k))
 }
 
 // itemName is what people call an item: its common name, else what it has.

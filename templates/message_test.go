@@ -9,13 +9,21 @@ import (
 	"unicode/utf8"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/notifier"
 	"github.com/certvigil/certvigil/notifier/notifiertest"
 	"github.com/certvigil/certvigil/templates"
 )
 
+// samples are those that every channel shares, and what mails have beyond them.
+func samples() map[string]notifier.Message {
+	all := notifiertest.Samples()
+	all["worst"] = notifiertest.Worst()
+	return all
+}
+
 func TestRender_golden(t *testing.T) {
 	t.Parallel()
-	for name, m := range notifiertest.Samples() {
+	for name, m := range samples() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			mail, err := templates.RenderMail(m.Words())
@@ -35,7 +43,7 @@ func TestRender_golden(t *testing.T) {
 
 func TestRenderMail_width(t *testing.T) {
 	t.Parallel()
-	for name, m := range notifiertest.Samples() {
+	for name, m := range samples() {
 		mail, err := templates.RenderMail(m.Words())
 		if err != nil {
 			t.Fatal(err)

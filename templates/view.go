@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
@@ -17,8 +19,21 @@ type view struct {
 	Entries []entryView // at most Spelled
 	More    int         // how many are counted only
 	Single  bool
-	Attach  bool // the mail has all of them attached
 	Upload  bool // some entry can be renewed by upload
+
+	// Overview is a digest's table, most urgent first, under its heading.
+	Heading  overviewRow
+	Overview []overviewRow
+}
+
+// An overviewRow says in one line what an entry of a digest tells.
+type overviewRow struct {
+	Number string
+	Left   string // time to the end or since, or what happened in its place
+	Day    string // of the end, in UTC
+	Clock  string
+	What   string
+	Urgent bool
 }
 
 // An entryView is one entry of a message.
@@ -52,16 +67,44 @@ func (m Message) view() view {
 	if m.Test {
 		v.More = 0
 	}
-	v.Attach = v.More > 0
 	for i, e := range spelled {
 		v.Entries = append(v.Entries, m.entry(i+1, e))
 		v.Upload = v.Upload || uploadable(e)
 	}
+	if len(spelled) > 1 {
+		v.Heading = overviewRow{Number: "#", Left: "Left", Day: "Ends", Clock: "(UTC)", What: "What"}
+		for i, e := range spelled {
+			v.Overview = append(v.Overview, m.overview(i+1, e))
+		}
+	}
 	return v
 }
 
+// RenewWords are what stands on the link by which an item is renewed.
+func (view) RenewWords() string { return linkWords[LinkRenew] }
+
+func (m Message) overview(number int, e alert.Entry) overviewRow {
+	r := overviewRow{Number: strconv.Itoa(number), Left: clean(string(e.Alert.Event)), Urgent: m.urgent(e)}
+	if e.Item == nil {
+		r.What = m.title(e)
+		return r
+	}
+	if e.Alert.Event == alert.EventExpiring {
+		r.Left = alert.FormatLeft(e.Item.NotAfter, m.Now)
+		r.Left = strings.TrimPrefix(strings.TrimPrefix(r.Left, "in "), "expired ")
+		r.Left = strings.Replace(r.Left, "less than a minute", "< 1 min", 1)
+	}
+	end := e.Item.NotAfter.UTC()
+	r.Day, r.Clock = end.Format(time.DateOnly), end.Format("15:04")
+	r.What = kindWord(e.Item.Kind) + " " + itemName(*e.Item)
+	return r
+}
+
+// urgent reports whether an entry tells of what has ended or failed.
+func (m Message) urgent(e alert.Entry) bool { return m.state(e) == "expired" || e.Item == nil }
+
 func (m Message) entry(number int, e alert.Entry) entryView {
-	v := entryView{Number: number, Title: m.title(e), Urgent: m.state(e) == "expired" || e.Item == nil}
+	v := entryView{Number: number, Title: m.title(e), Urgent: m.urgent(e)}
 	if e.Item == nil {
 		_, v.Detail = splitDetail(e.Alert.Detail)
 		return v

@@ -8,18 +8,19 @@ import (
 	"io"
 	"net"
 	"net/smtp"
-	"net/textproto"
+	"slices"
 	"time"
 
 	"github.com/certvigil/certvigil/notifier"
 )
 
-// A conversation is one SMTP session.
+// A conversation is an SMTP session whose every stage has a deadline.
 type conversation struct {
 	options Options
 	host    string
 	conn    net.Conn
-	smtp    *smtp.Client
+	smtp    *session
+	secure  bool // over TLS
 }
 
 // longAgo is a deadline that has passed: it ends what blocks on a connection.
@@ -34,17 +35,26 @@ func (c *Channel) dial(ctx context.Context) (*conversation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", o.Server, err)
 	}
-	conv := &conversation{options: o, host: c.host, conn: conn}
+	conv := &conversation{options: o, host: c.host, conn: &bounded{Conn: conn, left: maxAnswers}}
 	if o.TLS != ImplicitTLS {
 		return conv, nil
 	}
-	secure := tls.Client(conn, conv.tlsConfig())
-	if err := conv.stage(ctx, "negotiating TLS", o.Timeouts.Command, secure.Handshake); err != nil {
+	if err := conv.encrypt(ctx); err != nil {
 		conv.close()
 		return nil, err
 	}
-	conv.conn = secure
 	return conv, nil
+}
+
+// encrypt goes on over TLS. What the server sent in the clear beyond its last
+// answer is not read: it may be somebody else's.
+func (c *conversation) encrypt(ctx context.Context) error {
+	secure := tls.Client(c.conn, c.tlsConfig())
+	if err := c.stage(ctx, "negotiating TLS", c.options.Timeouts.Command, secure.Handshake); err != nil {
+		return err
+	}
+	c.conn, c.secure = secure, true
+	return nil
 }
 
 func (c *conversation) tlsConfig() *tls.Config {
@@ -80,104 +90,138 @@ func (c *conversation) stage(ctx context.Context, doing string, timeout time.Dur
 // prepare goes through greeting, EHLO, STARTTLS and AUTH. What the server
 // refuses for good here concerns the channel and not the message.
 func (c *conversation) prepare(ctx context.Context) error {
-	o := c.options
-	steps := []struct {
-		doing string
-		step  func() error
-	}{
-		{"waiting for the greeting", c.greet},
-		{"saying EHLO", func() error { return c.smtp.Hello(o.Hello) }},
-		{"starting TLS", c.startTLS},
-		{"authenticating", c.authenticate},
+	if err := c.greet(ctx); err != nil {
+		return err
 	}
-	for _, s := range steps {
-		if err := c.stage(ctx, s.doing, o.Timeouts.Command, s.step); err != nil {
-			return refused(err, notifier.ChannelFailing)
+	if c.options.TLS == StartTLS {
+		if err := c.startTLS(ctx); err != nil {
+			return err
 		}
 	}
-	return nil
+	return c.command(ctx, "authenticating", c.authenticate)
 }
 
-func (c *conversation) greet() (err error) {
-	c.smtp, err = smtp.NewClient(c.conn, c.host)
-	return err
+// command runs a stage of the preparation.
+func (c *conversation) command(ctx context.Context, doing string, step func() error) error {
+	return refused(c.stage(ctx, doing, c.options.Timeouts.Command, step), notifier.ChannelFailing)
 }
 
-func (c *conversation) startTLS() error {
-	if c.options.TLS != StartTLS {
-		return nil
+func (c *conversation) greet(ctx context.Context) error {
+	c.smtp = newSession(c.conn)
+	if err := c.command(ctx, "waiting for the greeting", c.smtp.greet); err != nil {
+		return err
 	}
-	if ok, _ := c.smtp.Extension("STARTTLS"); !ok {
-		return notifier.ChannelFailing(errors.New("the server does not offer STARTTLS"))
+	return c.hello(ctx)
+}
+
+func (c *conversation) hello(ctx context.Context) error {
+	return c.command(ctx, "saying EHLO", func() error { return c.smtp.hello(c.options.Hello) })
+}
+
+func (c *conversation) startTLS(ctx context.Context) error {
+	if !c.smtp.offers("STARTTLS") {
+		return notifier.ChannelFailing(errors.New("starting TLS: the server does not offer STARTTLS"))
 	}
-	return c.smtp.StartTLS(c.tlsConfig())
+	err := c.command(ctx, "starting TLS", func() error {
+		_, _, err := c.smtp.command(220, "STARTTLS")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.encrypt(ctx); err != nil {
+		return err
+	}
+	c.smtp = newSession(c.conn)
+	return c.hello(ctx)
 }
 
 func (c *conversation) authenticate() error {
-	if c.options.Username == "" {
+	o := c.options
+	if o.Username == "" {
 		return nil
 	}
-	ok, mechanisms := c.smtp.Extension("AUTH")
+	mechanisms, ok := c.smtp.extensions["AUTH"]
 	if !ok {
 		return notifier.ChannelFailing(errors.New("the server does not offer AUTH"))
 	}
-	auth := chooseAuth(mechanisms, c.options.Username, c.options.Password, c.host)
+	auth := chooseAuth(mechanisms, o.Username, o.Password, c.host)
 	if auth == nil {
 		return notifier.ChannelFailing(fmt.Errorf("the server offers AUTH %s, and neither PLAIN nor LOGIN", mechanisms))
 	}
-	return c.smtp.Auth(auth)
+	return c.smtp.authenticate(auth, &smtp.ServerInfo{Name: c.host, TLS: c.secure})
 }
 
-// transact hands one message over for one recipient. Once the final dot is
-// answered the message is accepted, whatever becomes of QUIT.
-func (c *conversation) transact(ctx context.Context, from, to string, raw []byte) error {
-	t := c.options.Timeouts
-	mail := func() error { return c.smtp.Mail(from) }
+// transact hands one message over for one recipient.
+func (c *conversation) transact(ctx context.Context, from, to address, raw []byte) error {
+	t, beyond := c.options.Timeouts, from.beyond || to.beyond
+	if beyond && !c.smtp.offers("SMTPUTF8") {
+		return c.cannotSpeak(from)
+	}
+	mail := func() error { return c.smtp.mail(from, len(raw), beyond) }
 	if err := c.stage(ctx, "giving the sender", t.Command, mail); err != nil {
 		return refused(err, notifier.ChannelFailing)
 	}
-	rcpt := func() error { return c.smtp.Rcpt(to) }
+	rcpt := func() error { return c.smtp.rcpt(to) }
 	if err := c.stage(ctx, "giving the recipient", t.Command, rcpt); err != nil {
 		return refused(err, notifier.Permanent)
 	}
-	if err := c.data(ctx, raw); err != nil {
-		return refused(err, notifier.Permanent)
+	return refused(c.data(ctx, raw), notifier.Permanent)
+}
+
+// cannotSpeak blames whoever has an address that the server cannot handle.
+func (*conversation) cannotSpeak(from address) error {
+	err := errors.New("the server does not offer SMTPUTF8, which an address beyond ASCII needs before its @")
+	if from.beyond {
+		return notifier.ChannelFailing(err)
 	}
-	_ = c.stage(ctx, "ending the session", t.Command/4, c.smtp.Quit)
-	return nil
+	return notifier.Permanent(err)
 }
 
 func (c *conversation) data(ctx context.Context, raw []byte) error {
 	t := c.options.Timeouts
-	text, err := c.beginData(ctx)
+	var text io.WriteCloser
+	err := c.stage(ctx, "opening the message", t.Command, func() (err error) {
+		text, err = c.smtp.data()
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	write := func() error {
-		_, err := text.Write(raw)
-		return err
+		if _, err := text.Write(raw); err != nil {
+			return err
+		}
+		return text.Close()
 	}
 	if err := c.stage(ctx, "sending the message", t.Data, write); err != nil {
 		return err
 	}
-	return c.stage(ctx, "waiting for the message to be accepted", t.Data, text.Close)
+	return c.stage(ctx, "waiting for the message to be accepted", t.Data, c.smtp.accepted)
 }
 
-func (c *conversation) beginData(ctx context.Context) (text io.WriteCloser, err error) {
-	err = c.stage(ctx, "opening the message", c.options.Timeouts.Command, func() (err error) {
-		text, err = c.smtp.Data()
-		return err
-	})
-	return text, err
+// again makes ready for another transaction.
+func (c *conversation) again(ctx context.Context) error {
+	return c.stage(ctx, "starting over", c.options.Timeouts.Command, c.smtp.reset)
+}
+
+// end says QUIT. Once the final dot is answered the message is accepted,
+// whatever becomes of this.
+func (c *conversation) end(ctx context.Context) {
+	_ = c.stage(ctx, "ending the session", c.options.Timeouts.Command/4, c.smtp.quit)
 }
 
 func (c *conversation) close() { _ = c.conn.Close() }
 
 // refused applies mark to what the server refused for good (5yz); 4yz and
-// everything that broke is transient.
+// everything that broke is transient. That a password is asked for (RFC 4954
+// §6) concerns the channel, at whatever stage the server finds out.
 func refused(err error, mark func(error) error) error {
-	if answer, ok := errors.AsType[*textproto.Error](err); ok && answer.Code >= 500 && answer.Code < 600 {
-		return mark(err)
+	switch {
+	case !isRefusal(err):
+		return err
+	case slices.Contains([]int{530, 534, 535, 538}, answerCode(err)):
+		return notifier.ChannelFailing(err)
 	}
-	return err
+	return mark(err)
 }

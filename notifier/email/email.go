@@ -1,9 +1,9 @@
 // Package email sends messages by SMTP, one transaction for each recipient.
 //
-// The MIME message is built by gomail; the conversation is our own, over
-// net/smtp on a connection of ours, because every stage of it has a deadline
-// and because STARTTLS, where it is asked for, is mandatory: a server that does
-// not offer it gets neither a password nor a message.
+// The MIME message is built by gomail; the conversation is our own, because
+// every stage of it has a deadline and because STARTTLS, where it is asked for,
+// is mandatory: a server that does not offer it gets neither a password nor a
+// message.
 package email
 
 import (
@@ -12,13 +12,13 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
-	"net/mail"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/notifier"
+	"github.com/certvigil/certvigil/templates"
 )
 
 // A TLSMode says how a connection is encrypted.
@@ -55,7 +55,7 @@ type Timeouts struct {
 type Channel struct {
 	options Options
 	host    string
-	from    *mail.Address
+	from    address
 	secrets []string
 }
 
@@ -79,7 +79,7 @@ func New(o Options) (*Channel, error) {
 	if err != nil || host == "" {
 		return nil, fault.New(fault.Invalid, "smtp", "the SMTP server %q is not host:port", o.Server).WithField("smtp")
 	}
-	from, err := mail.ParseAddress(o.From)
+	from, err := parseAddress(o.From)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "from", "the sender %q is not a mail address: %w", o.From, err).WithField("from")
 	}
@@ -111,11 +111,11 @@ func (c *Channel) Send(ctx context.Context, m notifier.Message) error {
 }
 
 func (c *Channel) send(ctx context.Context, m notifier.Message) error {
-	to, err := mail.ParseAddress(m.Recipient)
+	to, err := parseAddress(m.Recipient)
 	if err != nil {
 		return notifier.Permanent(fmt.Errorf("the recipient is not a mail address: %w", err))
 	}
-	raw, err := build(m, c.from, to)
+	whole, err := build(m, c.from, to, true)
 	if err != nil {
 		return notifier.Permanent(fmt.Errorf("building the mail: %w", err))
 	}
@@ -127,8 +127,36 @@ func (c *Channel) send(ctx context.Context, m notifier.Message) error {
 	if err := conv.prepare(ctx); err != nil {
 		return err
 	}
-	return conv.transact(ctx, c.from.Address, to.Address, raw)
+	if err := c.fit(ctx, conv, m, to, whole); err != nil {
+		return err
+	}
+	conv.end(ctx)
+	return nil
 }
+
+// fit hands the message over, and without its attachment to a server that takes
+// no mail of that size: an alert without its table is better than none.
+func (c *Channel) fit(ctx context.Context, conv *conversation, m notifier.Message, to address, whole []byte) error {
+	most, attached := conv.smtp.maxSize(), len(m.Entries) > templates.Spelled
+	if !attached || most == 0 || len(whole) <= most {
+		err := conv.transact(ctx, c.from, to, whole)
+		if !attached || answerCode(err) != codeTooLarge {
+			return err
+		}
+		if conv.again(ctx) != nil {
+			return err
+		}
+	}
+	bare, err := build(m, c.from, to, false)
+	if err != nil {
+		return notifier.Permanent(fmt.Errorf("building the mail: %w", err))
+	}
+	return conv.transact(ctx, c.from, to, bare)
+}
+
+// codeTooLarge is the answer to a message of more than the server takes
+// (RFC 1870 §6), and to a mailbox that is full.
+const codeTooLarge = 552
 
 // isLoopback is what net/smtp takes for a host to which clear text may go.
 func isLoopback(host string) bool {

@@ -1,14 +1,12 @@
 package email_test
 
 import (
-	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 
@@ -24,7 +22,7 @@ const (
 // A mail is what a server accepted.
 type received struct {
 	from, to, auth string
-	tls            bool
+	tls, utf8      bool
 	data           string
 }
 
@@ -89,7 +87,8 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 	return nil, false, errors.New("too many steps")
 }
 
-func (s *session) Mail(from string, _ *smtp.MailOptions) error {
+func (s *session) Mail(from string, o *smtp.MailOptions) error {
+	s.mail.utf8 = o.UTF8
 	if len(s.b.mechanisms) > 0 && s.mail.auth == "" {
 		return smtp.ErrAuthRequired
 	}
@@ -132,10 +131,17 @@ func certificate(t *testing.T) (server, client *tls.Config) {
 func serve(t *testing.T, config *tls.Config, implicit bool, mechanisms ...string) (addr string, b *backend) {
 	t.Helper()
 	b = &backend{mechanisms: mechanisms}
+	return b.serve(t, config, implicit, func(*smtp.Server) {}), b
+}
+
+// serve starts a server of the backend, set up as given.
+func (b *backend) serve(t *testing.T, config *tls.Config, implicit bool, setUp func(*smtp.Server)) (addr string) {
+	t.Helper()
 	s := smtp.NewServer(b)
 	s.Domain = "mx.example.com"
 	s.AllowInsecureAuth = true
 	s.ErrorLog = quiet{}
+	setUp(s)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -152,91 +158,13 @@ func serve(t *testing.T, config *tls.Config, implicit bool, mechanisms ...string
 	}()
 	t.Cleanup(func() {
 		_ = s.Close()
+		_ = l.Close() // Serve may not have begun
 		<-done
 	})
-	return l.Addr().String(), b
+	return l.Addr().String()
 }
 
 type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
 func (quiet) Println(...any)        {}
-
-// script starts a server that answers each line by the first rule whose key is
-// its prefix ("" = the greeting, "." = the final dot). Commands without a rule
-// get a plain yes; an answer of hang is never given.
-func script(t *testing.T, rules map[string]string) (addr string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go converse(conn, rules)
-		}
-	}()
-	return l.Addr().String()
-}
-
-const (
-	hang = "hang"
-	drop = "drop"
-)
-
-func converse(conn net.Conn, rules map[string]string) {
-	defer func() { _ = conn.Close() }()
-	lines := bufio.NewScanner(conn)
-	if !answer(conn, rules, "", "220 mx ESMTP") {
-		wait(lines)
-		return
-	}
-	inData := false
-	for lines.Scan() {
-		line := lines.Text()
-		yes := "250 ok"
-		switch verb := strings.ToUpper(line); {
-		case inData && line != ".":
-			continue
-		case inData:
-			inData = false
-		case strings.HasPrefix(verb, "DATA"):
-			yes, inData = "354 go on", rules["DATA"] == ""
-		case strings.HasPrefix(verb, "QUIT"):
-			yes = "221 bye"
-		}
-		if !answer(conn, rules, line, yes) || line == "STARTTLS" {
-			wait(lines)
-			return
-		}
-	}
-}
-
-// answer reports whether the conversation goes on.
-func answer(conn net.Conn, rules map[string]string, line, yes string) bool {
-	for prefix, a := range rules {
-		if prefix == line || prefix != "" && prefix != "." && strings.HasPrefix(line, prefix) {
-			yes = a
-		}
-	}
-	switch yes {
-	case drop:
-		_ = conn.Close()
-		return false
-	case hang:
-		return false
-	}
-	_, err := io.WriteString(conn, strings.ReplaceAll(yes, "\n", "\r\n")+"\r\n")
-	return err == nil
-}
-
-// wait keeps the connection open until the client gives up.
-func wait(lines *bufio.Scanner) {
-	for lines.Scan() {
-	}
-}

@@ -125,6 +125,37 @@ func Failure() notifier.Message {
 	}})
 }
 
+// Renewed tells that the CA of One was renewed.
+func Renewed() notifier.Message {
+	m := Message(Entry(*One().Entries[0].Item, 0, alert.EventRenewed))
+	m.ID, m.Now = "123456789abcdef0123456789abcdef0", Now.Add(alert.Day)
+	return m
+}
+
+// Revoked tells that a client certificate was revoked.
+func Revoked() notifier.Message {
+	return Message(Entry(Item(alert.KindClient, "James Royal", 20*alert.Day), 0, alert.EventRevoked))
+}
+
+// Worst tells of the worst that somebody's certificate may hold: line breaks
+// that would forge headers, markup of all kinds, control characters, writing
+// turned round, emoji, a subject of 10 KB and 500 hostnames.
+func Worst() notifier.Message {
+	const forged = "x\r\nBcc: all@example.com\r\n\r\n.\r\nQUIT\r\n<script>alert(1)</script>\x00\x1b[31m\u202egpj.exe\u2066<!channel>&`*_|=cmd() 👩‍👩‍👧‍👦 مرحبا 証明書"
+	item := Item(alert.KindClient, forged, alert.Day+time.Hour)
+	item.Subject = "CN=" + strings.Repeat("<b>&amp;'\"`", 1000)
+	item.Issuer = "CN=" + forged + ",O=" + strings.Repeat("界", 3000)
+	item.Serial, item.Bundles, item.Labels = "=1+1", []string{forged, ""}, map[string]string{forged: forged}
+	item.Hostnames = nil
+	for n := range 500 {
+		item.Hostnames = append(item.Hostnames, fmt.Sprintf("%03d.%s.example.com", n, strings.Repeat("long-label.", 18)))
+	}
+	item.SANs = []string{"uri:https://evil.example/?a=<b>&c=\"d\"", "dns:" + forged}
+	m := Message(Entry(item, alert.Day, alert.EventExpiring))
+	m.Rule = "r\r\nX-Evil: 1 <@U012AB3CD>"
+	return m
+}
+
 // Test tries a channel out.
 func Test() notifier.Message {
 	m := Message()
@@ -136,5 +167,6 @@ func Test() notifier.Message {
 func Samples() map[string]notifier.Message {
 	return map[string]notifier.Message{
 		"one": One(), "expired": Expired(), "digest": Digest(3), "long-digest": Digest(25), "failure": Failure(), "test": Test(),
+		"renewed": Renewed(), "revoked": Revoked(),
 	}
 }

@@ -53,7 +53,9 @@ func channel(t *testing.T, o slack.Options) *slack.Channel {
 
 func TestSend_golden(t *testing.T) {
 	t.Parallel()
-	for name, m := range notifiertest.Samples() {
+	samples := notifiertest.Samples()
+	samples["worst"] = notifiertest.Worst()
+	for name, m := range samples {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server, got := receive(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
