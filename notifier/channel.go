@@ -37,6 +37,15 @@ type Channel interface {
 	Send(ctx context.Context, m Message) error
 }
 
+// AboutItem returns the id of the item that the message is about, "" when it is
+// about several or none: messages about one item belong together.
+func (m Message) AboutItem() string {
+	if m.Test || len(m.Entries) != 1 {
+		return ""
+	}
+	return m.Entries[0].Alert.ItemID
+}
+
 // Words returns what the message says, for the renderers of templates.
 func (m Message) Words() templates.Message {
 	return templates.Message{

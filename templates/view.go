@@ -58,6 +58,9 @@ type row struct {
 	Whole bool   // never broken over lines, so that it can be copied
 }
 
+// Breakable returns the value in pieces between which a line may end.
+func (r row) Breakable() []string { return strings.SplitAfter(r.Value, ",") }
+
 func (m Message) view() view {
 	spelled := m.Entries[:min(len(m.Entries), Spelled)]
 	if m.Test {
@@ -153,8 +156,19 @@ func (m Message) rows(e alert.Entry) []row {
 	all = append(all, m.facts(*i)...)
 	var rows []row
 	for _, r := range all {
-		if r.Value = clean(r.Value); r.Value != "" {
-			r.Brief = shorten(cmp.Or(clean(r.Brief), r.Value), maxBrief)
+		if whole := flatten(r.Value); whole != "" {
+			r.Value, r.Brief = counted(whole, maxValue), counted(cmp.Or(flatten(r.Brief), whole), maxBrief)
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// Short are the rows that tell one item of a digest from the next.
+func (e entryView) Short() []row {
+	var rows []row
+	for n, r := range e.Rows {
+		if n == 0 || slices.Contains([]string{"Serial", "Hostnames", "Bundles"}, r.Label) {
 			rows = append(rows, r)
 		}
 	}

@@ -71,7 +71,7 @@ func (a *App) takeInAlerting(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := next.setup(a.o.Now)
+	s, err := next.setup(a.o.Now, a.store)
 	if err != nil {
 		return err
 	}

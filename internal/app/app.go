@@ -167,7 +167,7 @@ func (a *App) buildNotifier(ctx context.Context) error {
 		return err
 	}
 	a.stored = r.stored
-	s, err := r.setup(a.o.Now)
+	s, err := r.setup(a.o.Now, a.store)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 // CheckConfig checks what a configuration says beyond its own text: that every
 // part accepts it. It opens no store and no connection.
 func CheckConfig(cfg *config.Config) error {
-	if _, err := setup(cfg, nil); err != nil {
+	if _, err := setup(cfg, nil, nil); err != nil {
 		return err
 	}
 	if !guards(cfg) {

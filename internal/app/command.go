@@ -109,7 +109,7 @@ func Overhear(ctx context.Context, tell func(line string)) context.Context {
 // declare; such a one may be made by the API.
 func TestChannel(ctx context.Context, cfg *config.Config, open func(func(*store.Store) error) error, name string, now func() time.Time, sent func(recipient string)) error {
 	if c, ok := channelNamed(cfg, name); ok {
-		channel, err := newChannel(cfg, c, now)
+		channel, err := newChannel(cfg, c, now, nil)
 		if err != nil {
 			return err
 		}

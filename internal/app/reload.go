@@ -47,7 +47,7 @@ func (a *App) takeOver(ctx context.Context, next *config.Config, stamps fileStam
 	if err != nil {
 		return err
 	}
-	s, err := r.setup(a.o.Now)
+	s, err := r.setup(a.o.Now, a.store)
 	if err != nil {
 		return err
 	}

@@ -170,8 +170,8 @@ func (r roster) recipients(channel string) []string {
 }
 
 // setup returns the channels and routes. It opens no connection.
-func (r roster) setup(now func() time.Time) (notifier.Setup, error) {
-	s, err := setup(r.cfg, now)
+func (r roster) setup(now func() time.Time, threads slack.Threads) (notifier.Setup, error) {
+	s, err := setup(r.cfg, now, threads)
 	if err != nil {
 		return s, err
 	}

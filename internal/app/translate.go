@@ -56,11 +56,12 @@ func single(c config.Channel) bool {
 }
 
 // setup returns the channels and routes of a configuration. It opens no
-// connection. An error names the channel.
-func setup(cfg *config.Config, now func() time.Time) (notifier.Setup, error) {
+// connection. An error names the channel. Without threads, Slack messages of one
+// item do not answer each other.
+func setup(cfg *config.Config, now func() time.Time, threads slack.Threads) (notifier.Setup, error) {
 	s := notifier.Setup{Routes: map[string][]notifier.Route{}, RuleIDs: map[string]string{}, AdminURL: cfg.Admin.PublicURL}
 	for _, c := range cfg.Channels {
-		channel, err := newChannel(cfg, c, now)
+		channel, err := newChannel(cfg, c, now, threads)
 		if err != nil {
 			return notifier.Setup{}, fmt.Errorf("channel %q: %w", c.Name, err)
 		}
@@ -77,12 +78,12 @@ func setup(cfg *config.Config, now func() time.Time) (notifier.Setup, error) {
 	return s, nil
 }
 
-func newChannel(cfg *config.Config, c config.Channel, now func() time.Time) (notifier.Channel, error) {
+func newChannel(cfg *config.Config, c config.Channel, now func() time.Time, threads slack.Threads) (notifier.Channel, error) {
 	switch c.Type {
 	case config.TypeEmail:
 		return email.New(email.Options{Server: c.SMTP, TLS: email.TLSMode(c.TLS), Username: c.Username, Password: c.Password.Reveal(), From: c.From})
 	case config.TypeSlack:
-		return slack.New(slack.Options{WebhookURL: c.WebhookURL.Reveal(), Token: c.Token.Reveal(), Channel: c.Channel, Now: now})
+		return slack.New(slack.Options{WebhookURL: c.WebhookURL.Reveal(), Token: c.Token.Reveal(), Channel: c.Channel, Threads: threads, Now: now})
 	default: // the configuration knows no fourth type
 		return webhook.New(webhook.Options{URL: c.URL.Reveal(), Format: c.Format, Secret: c.Secret.Reveal(), AccountID: cfg.Admin.AccountID, Now: now})
 	}

@@ -64,7 +64,7 @@ func TestRules(t *testing.T) {
 
 func TestSetup(t *testing.T) {
 	t.Parallel()
-	got, err := setup(everyChannel(), nil)
+	got, err := setup(everyChannel(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestSetup_NamesTheChannelAndNoSecret(t *testing.T) {
 	t.Parallel()
 	cfg := everyChannel()
 	cfg.Channels[2].URL = "ftp://hooks.example.com/topsecret"
-	_, err := setup(cfg, nil)
+	_, err := setup(cfg, nil, nil)
 	if err == nil || !strings.Contains(err.Error(), `channel "hook"`) || strings.Contains(err.Error(), "topsecret") {
 		t.Errorf("error %v, want one that names the channel and not its URL", err)
 	}

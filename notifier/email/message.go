@@ -64,10 +64,11 @@ func messageID(id string, from address) string { return "<" + id + "@" + from.do
 // to the same mail, also when they have never seen that, and so no state is
 // needed and it does not matter which mail comes first.
 func threadID(m notifier.Message, from, to address) string {
-	if m.Test || len(m.Entries) != 1 || m.Entries[0].Alert.ItemID == "" {
+	item := m.AboutItem()
+	if item == "" {
 		return ""
 	}
-	sum := sha256.Sum256([]byte("thread\x00" + m.Entries[0].Alert.ItemID + "\x00" + strings.ToLower(to.envelope)))
+	sum := sha256.Sum256([]byte("thread\x00" + item + "\x00" + strings.ToLower(to.envelope)))
 	return messageID("item."+hex.EncodeToString(sum[:16]), from)
 }
 

@@ -6,12 +6,14 @@ package slack
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	slackapi "github.com/slack-go/slack"
+	"golang.org/x/time/rate"
 
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/notifier"
@@ -27,6 +29,8 @@ type Options struct {
 	Timeout    time.Duration
 	TLS        *tls.Config      // nil = the system's roots
 	Control    notifier.Control // of what is dialled; nil = anything, also through a proxy
+	Threads    Threads          // for a token; nil = no message answers another
+	Interval   time.Duration    // between two messages; default 1 s, Slack's limit
 	Now        func() time.Time
 }
 
@@ -36,12 +40,16 @@ type Channel struct {
 	client  *http.Client
 	api     *slackapi.Client // nil with a webhook
 	secrets []string
+	pace    *rate.Limiter
 }
 
 // New returns a channel, or an error that says what is wrong with the options.
 func New(o Options) (*Channel, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 20 * time.Second
+	}
+	if o.Interval <= 0 {
+		o.Interval = time.Second
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -52,7 +60,7 @@ func New(o Options) (*Channel, error) {
 	if (o.WebhookURL == "") == (o.Token == "") {
 		return nil, fault.New(fault.Invalid, "slack", "set exactly one of webhook_url and token")
 	}
-	c := &Channel{options: o, client: notifier.NewHTTPClient(o.Timeout, o.TLS)}
+	c := &Channel{options: o, client: notifier.NewHTTPClient(o.Timeout, o.TLS), pace: rate.NewLimiter(rate.Every(o.Interval), 1)}
 	notifier.Guard(c.client, o.Control)
 	c.client.Transport = recorder{next: c.client.Transport, of: c}
 	if o.Token != "" {
@@ -77,47 +85,97 @@ func (c *Channel) Send(ctx context.Context, m notifier.Message) error {
 	return notifier.Redact(c.send(notifier.Hiding(ctx, c.secrets...), m), c.secrets...)
 }
 
+// send posts the message, in the thread of its item where there is one. Slack's
+// offence at the thread or at the form must not cost the alert: it then goes
+// without.
 func (c *Channel) send(ctx context.Context, m notifier.Message) error {
 	words, err := templates.RenderSlack(m.Words())
 	if err != nil {
 		return notifier.Permanent(err)
 	}
+	p := posting{words: words, thread: c.thread(ctx, m)}
+	p.broadcast = p.thread != "" && broadcasts(m)
+	ts, err := c.post(ctx, p)
+	if p.thread != "" && threadRefused(err) {
+		p.thread, p.broadcast = "", false
+		ts, err = c.post(ctx, p)
+	}
+	if layoutRefused(err) {
+		p.plain = refusedAs(err)
+		ts, err = c.post(ctx, p)
+	}
+	if err == nil && p.thread == "" {
+		c.began(ctx, m, ts)
+	}
+	return err
+}
+
+// A posting is one way to say a message.
+type posting struct {
+	words     templates.Slack
+	thread    string // what Slack names the message by that this one answers; "" = none
+	broadcast bool   // an answer is shown outside its thread too
+	plain     string // why it goes in words alone; "" = it goes in blocks
+}
+
+// text is what is shown where blocks are not.
+func (p posting) text() string {
+	if p.plain == "" {
+		return p.words.Fallback
+	}
+	return p.words.Plain + "\n_Without its layout, which Slack refused (" + p.plain + ")._"
+}
+
+// post waits for its turn and posts, and returns what Slack names the message
+// by, which a webhook does not say.
+func (c *Channel) post(ctx context.Context, p posting) (ts string, err error) {
+	if err := c.pace.Wait(ctx); err != nil {
+		return "", fmt.Errorf("waiting for the turn to post: %w", err)
+	}
 	var got recorded
 	ctx = context.WithValue(ctx, recordKey{}, &got)
 	if c.api != nil {
-		_, _, err = c.api.PostMessageContext(ctx, c.options.Channel,
-			slackapi.MsgOptionText(words.Fallback, false), slackapi.MsgOptionBlocks(blocks(words)...),
-			slackapi.MsgOptionDisableLinkUnfurl())
+		_, ts, err = c.api.PostMessageContext(ctx, c.options.Channel, p.options()...)
 	} else {
-		err = slackapi.PostWebhookCustomHTTPContext(ctx, c.options.WebhookURL, c.client, &slackapi.WebhookMessage{
-			Text: words.Fallback, Blocks: &slackapi.Blocks{BlockSet: blocks(words)},
-		})
+		err = slackapi.PostWebhookCustomHTTPContext(ctx, c.options.WebhookURL, c.client, p.webhook())
 	}
-	return c.judge(err, got)
+	return ts, c.judge(err, got)
 }
 
-// judge says what to do about an error. slack-go throws the counterpart's
-// words and an HTTP date in Retry-After away, so the recorder's word counts.
-func (c *Channel) judge(err error, got recorded) error {
-	switch {
-	case err == nil:
-		return nil
-	case got.status == 0:
-		return notifier.TransportError(err)
-	case got.status != http.StatusOK:
-		if answer := notifier.ResponseError(got.status, got.header, got.answer, c.options.Now()); answer != nil {
-			return answer
-		}
-		return err
+func (p posting) options() []slackapi.MsgOption {
+	options := []slackapi.MsgOption{
+		slackapi.MsgOptionText(p.text(), false), slackapi.MsgOptionDisableLinkUnfurl(), slackapi.MsgOptionDisableMediaUnfurl(),
 	}
-	return judgeAPI(err)
+	if p.plain == "" {
+		options = append(options, slackapi.MsgOptionBlocks(blocks(p.words)...))
+	}
+	if p.thread != "" {
+		options = append(options, slackapi.MsgOptionTS(p.thread))
+	}
+	if p.broadcast {
+		options = append(options, slackapi.MsgOptionBroadcast())
+	}
+	return options
 }
 
-// blocks lays the parts out in Block Kit.
+func (p posting) webhook() *slackapi.WebhookMessage {
+	no := false
+	m := &slackapi.WebhookMessage{Text: p.text(), UnfurlLinks: &no, UnfurlMedia: &no}
+	if p.plain == "" {
+		m.Blocks = &slackapi.Blocks{BlockSet: blocks(p.words)}
+	}
+	return m
+}
+
+// blocks lays the parts out in Block Kit. Texts are verbatim: Slack makes no
+// links of what looks like an address or a name in a certificate.
 func blocks(s templates.Slack) []slackapi.Block {
+	mrkdwn := func(text string) *slackapi.TextBlockObject {
+		return slackapi.NewTextBlockObject(slackapi.MarkdownType, text, false, true)
+	}
 	out := []slackapi.Block{slackapi.NewHeaderBlock(slackapi.NewTextBlockObject(slackapi.PlainTextType, s.Header, false, false))}
 	for _, text := range s.Sections {
-		out = append(out, slackapi.NewSectionBlock(slackapi.NewTextBlockObject(slackapi.MarkdownType, text, false, false), nil, nil))
+		out = append(out, slackapi.NewSectionBlock(mrkdwn(text), nil, nil))
 	}
-	return append(out, slackapi.NewContextBlock("", slackapi.NewTextBlockObject(slackapi.MarkdownType, s.Footer, false, false)))
+	return append(out, slackapi.NewContextBlock("", mrkdwn(s.Footer)))
 }

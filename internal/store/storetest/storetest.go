@@ -62,6 +62,8 @@ type Storer interface {
 	CRLs(ctx context.Context) ([]inventory.CRL, error)
 	CRLData(ctx context.Context, itemID string) ([]byte, error)
 	NoteCRLRefresh(ctx context.Context, itemID string, r inventory.CRLRefresh) error
+	SlackThread(ctx context.Context, channel, conversation, itemID string) (ts string, err error)
+	BeginSlackThread(ctx context.Context, channel, conversation, itemID, ts string) error
 	Purge(ctx context.Context, before time.Time) error
 	Check(ctx context.Context) ([]string, error)
 }
@@ -78,7 +80,7 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
 		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests,
-		trustTests, endingTests, changeTests, sightingTests, alertingTests,
+		trustTests, endingTests, changeTests, sightingTests, alertingTests, threadTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
