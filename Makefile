@@ -50,6 +50,9 @@ clients: build ## drive the binary with the reference product's official Go clie
 	@echo "== test: the official clients"
 	cd test/clients && CERTVIGIL_BIN=$(CURDIR)/bin/certvigil $(GOTEST) ./...
 
+screenshots: ## make docs/mail/*.png anew, and hold every mail to what a reader needs
+	cd test && go test -count=1 -run '^TestMailPages$$' . -update
+
 fmt: $(LINT) ## format the code
 	for m in $(TESTED); do (cd $$m && $(LINT) fmt ./...); done
 
