@@ -14,7 +14,7 @@ BENCH    ?= .
 KILLS    ?= 200
 GOTEST   := go test -race -shuffle=on
 
-.PHONY: help demo build test check setup fmt fmt-check vet lint unit walkthrough crash clients tidy-check conformance bench fuzz cover vuln clean
+.PHONY: help demo build test check setup fmt fmt-check vet lint unit walkthrough crash clients screenshots tidy-check conformance bench fuzz cover vuln clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
