@@ -36,9 +36,13 @@ func table(m Message) []byte {
 	return b.Bytes()
 }
 
+// maxCell is how long a cell may be, in characters: a table of thousands of rows
+// stays one that can be sent.
+const maxCell = 1000
+
 // cell keeps spreadsheets from taking a certificate's name for a formula.
 func cell(s string) string {
-	if s = flatten(s); s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
+	if s = counted(flatten(s), maxCell); s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
 		return "'" + s
 	}
 	return s
