@@ -62,6 +62,18 @@ func (a *App) warn(ctx context.Context, r roster, groups []store.Group) {
 	a.warnPolicies(bundles, cfg)
 }
 
+// recallScan has the metrics tell of the last scan until there is another: while
+// the clock is not believed there is none.
+func (a *App) recallScan(ctx context.Context) {
+	last, err := a.store.LastScan(ctx)
+	if err != nil {
+		a.log.Warn("recalling the last scan", "error", err)
+	}
+	if !last.IsZero() {
+		a.metrics.LastScan(last)
+	}
+}
+
 // recallChannels says which channels failed when the last daemon stopped: they
 // are not tried again before their time, and must not look sound until then.
 // It precedes the notifier, which has the word from its first attempt on.

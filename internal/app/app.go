@@ -279,6 +279,7 @@ func (a *App) Start() error {
 	if err := a.watchOwn(a.run, a.cfg); err != nil { // to guard matters more; the next start or reload tries again
 		a.log.Error("watching the listeners' certificates", "error", err)
 	}
+	a.recallScan(a.run)
 	a.recallChannels(a.run)
 	a.warnRestored(a.run)
 	a.goRun("notifier", a.notifier.Run)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
+	"net/url"
 	"time"
 
 	"github.com/certvigil/certvigil/notifier"
@@ -20,9 +20,9 @@ const drainTimeout = 2 * time.Minute
 // silence too.
 func (a *App) heartbeat(ctx context.Context, r scanner.Result) {
 	a.mu.Lock()
-	url := a.cfg.Scanner.HeartbeatURL.Reveal()
+	to := a.cfg.Scanner.HeartbeatURL.Reveal()
 	a.mu.Unlock()
-	if url == "" {
+	if to == "" {
 		return
 	}
 	a.wg.Go(func() {
@@ -37,12 +37,21 @@ func (a *App) heartbeat(ctx context.Context, r scanner.Result) {
 		}
 		if err != nil {
 			a.log.Warn("sending the heartbeat as failed", "error", err)
-			url = strings.TrimSuffix(url, "/") + "/fail"
+			to = failURL(to)
 		}
-		if err := ping(ctx, url); err != nil {
+		if err := ping(ctx, to); err != nil {
 			a.log.Warn("sending the heartbeat", "error", err)
 		}
 	})
+}
+
+// failURL is where a failure is told: below the path, whatever follows it.
+func failURL(heartbeat string) string {
+	u, err := url.Parse(heartbeat)
+	if err != nil {
+		return "" // the configuration takes none such; ping says so
+	}
+	return u.JoinPath("fail").String()
 }
 
 var errHeartbeatURL = errors.New("scanner.heartbeat_url is no URL")
@@ -59,8 +68,8 @@ func (e statusError) Error() string {
 var heartbeatClient = &http.Client{Timeout: 15 * time.Second}
 
 // ping makes one GET. Its error does not bear the URL, which is a secret.
-func ping(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func ping(ctx context.Context, to string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, nil)
 	if err != nil {
 		return errHeartbeatURL
 	}

@@ -29,3 +29,18 @@ func TestPing_TellsNoSecret(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestFailURL(t *testing.T) {
+	t.Parallel()
+	for heartbeat, want := range map[string]string{
+		"https://hc.example.com/ping/uuid":        "https://hc.example.com/ping/uuid/fail",
+		"https://hc.example.com/ping/uuid/":       "https://hc.example.com/ping/uuid/fail",
+		"https://hc.example.com":                  "https://hc.example.com/fail",
+		"https://hc.example.com/ping?key=a/b":     "https://hc.example.com/ping/fail?key=a/b",
+		"https://u:p@hc.example.com:8443/a%2Fb/c": "https://u:p@hc.example.com:8443/a%2Fb/c/fail",
+	} {
+		if got := failURL(heartbeat); got != want {
+			t.Errorf("%s: %s, want %s", heartbeat, got, want)
+		}
+	}
+}

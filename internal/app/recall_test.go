@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,36 @@ func TestStart_RecallsFailingChannels(t *testing.T) {
 				t.Errorf("told so: %v, want %v:\n%s", told, tc.failing, h.log)
 			}
 		})
+	}
+}
+
+// While a wrong clock holds scanning back, the metrics tell of the last scan that
+// there was, and not of none.
+func TestStart_RecallsTheLastScan(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(h *house) string { return h.guarding(closed, "30d") })
+	if err := h.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	last := time.Now().Add(time.Hour).Truncate(time.Second)
+	h.do(`INSERT INTO meta (key, value) VALUES ('last_scan', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, strconv.FormatInt(last.UnixMilli(), 10))
+	next, err := New(t.Context(), h.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := next.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := httptest.NewRecorder()
+	next.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	want := "certvigil_scan_last_success_timestamp_seconds " + strconv.FormatFloat(float64(last.Unix()), 'g', -1, 64)
+	if !strings.Contains(w.Body.String(), want+"\n") {
+		t.Errorf("the metrics lack %s", want)
 	}
 }
 

@@ -86,9 +86,12 @@ func (m *Metrics) Handler() http.Handler {
 
 // Scan records a successful scan.
 func (m *Metrics) Scan(at time.Time, took time.Duration) {
-	m.lastScan.Set(float64(at.UnixMilli()) / 1000)
+	m.LastScan(at)
 	m.scanTime.Observe(took.Seconds())
 }
+
+// LastScan records when a daemon before this one scanned with success.
+func (m *Metrics) LastScan(at time.Time) { m.lastScan.Set(float64(at.UnixMilli()) / 1000) }
 
 // ScanFailed records a scan that failed, was held by a wrong clock, or
 // panicked.
