@@ -21,6 +21,7 @@ type conversation struct {
 	conn    net.Conn
 	smtp    *session
 	secure  bool // over TLS
+	tell    notifier.Listener
 }
 
 // longAgo is a deadline that has passed: it ends what blocks on a connection.
@@ -29,13 +30,15 @@ var longAgo = time.Unix(1, 0)
 // dial connects and, with implicit TLS, encrypts.
 func (c *Channel) dial(ctx context.Context) (*conversation, error) {
 	o := c.options
+	tell := notifier.ListenerOf(ctx)
+	note(tell, "connecting to "+o.Server)
 	connectCtx, cancel := context.WithTimeout(ctx, o.Timeouts.Connect)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(connectCtx, "tcp", o.Server)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", o.Server, err)
 	}
-	conv := &conversation{options: o, host: c.host, conn: &bounded{Conn: conn, left: maxAnswers}}
+	conv := &conversation{options: o, host: c.host, conn: &bounded{Conn: conn, left: maxAnswers}, tell: tell}
 	if o.TLS != ImplicitTLS {
 		return conv, nil
 	}
@@ -54,6 +57,7 @@ func (c *conversation) encrypt(ctx context.Context) error {
 		return err
 	}
 	c.conn, c.secure = secure, true
+	note(c.tell, tls.VersionName(secure.ConnectionState().Version)+" from here on")
 	return nil
 }
 
@@ -107,7 +111,7 @@ func (c *conversation) command(ctx context.Context, doing string, step func() er
 }
 
 func (c *conversation) greet(ctx context.Context) error {
-	c.smtp = newSession(c.conn)
+	c.smtp = newSession(overheard(c.conn, c.tell))
 	if err := c.command(ctx, "waiting for the greeting", c.smtp.greet); err != nil {
 		return err
 	}
@@ -132,7 +136,7 @@ func (c *conversation) startTLS(ctx context.Context) error {
 	if err := c.encrypt(ctx); err != nil {
 		return err
 	}
-	c.smtp = newSession(c.conn)
+	c.smtp = newSession(overheard(c.conn, c.tell))
 	return c.hello(ctx)
 }
 

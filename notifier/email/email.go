@@ -107,7 +107,7 @@ func (c *Channel) Send(ctx context.Context, m notifier.Message) error {
 	if c.options.Password == "" {
 		return c.send(ctx, m)
 	}
-	return notifier.Redact(c.send(ctx, m), c.secrets...)
+	return notifier.Redact(c.send(notifier.Hiding(ctx, c.secrets...), m), c.secrets...)
 }
 
 func (c *Channel) send(ctx context.Context, m notifier.Message) error {
