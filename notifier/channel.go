@@ -49,7 +49,7 @@ func (m Message) AboutItem() string {
 // Words returns what the message says, for the renderers of templates.
 func (m Message) Words() templates.Message {
 	return templates.Message{
-		ID: m.ID, Channel: m.Channel, Rule: m.Rule, Entries: m.Entries,
+		ID: m.ID, Channel: templates.OneLine(m.Channel), Rule: templates.OneLine(m.Rule), Entries: m.Entries,
 		Now: m.Now, AdminURL: m.AdminURL, Test: m.Test, Links: m.Links, Facts: m.Facts,
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/certvigil/certvigil/templates"
 )
 
 // How much of an HTTP answer is read, and how much of it is told.
@@ -75,7 +77,7 @@ func LimitBody(body io.ReadCloser) io.ReadCloser {
 // would be recognised by nobody later on.
 func ReadAnswer(body io.Reader, secrets ...string) string {
 	b, _ := io.ReadAll(io.LimitReader(body, maxAnswer))
-	text := strings.Join(strings.Fields(strings.ToValidUTF8(redacted(string(b), secrets), "?")), " ")
+	text := strings.Join(strings.Fields(templates.OneLine(redacted(string(b), secrets))), " ")
 	if r := []rune(text); len(r) > maxTold {
 		text = string(r[:maxTold]) + "…"
 	}
@@ -91,6 +93,9 @@ func ResponseError(status int, header http.Header, answer string, now time.Time)
 		return nil
 	}
 	err := fmt.Errorf("answered %d %s", status, http.StatusText(status))
+	if status >= 300 && status < 400 {
+		err = fmt.Errorf("%w, and redirects are not followed: configure the address that it leads to", err)
+	}
 	if answer != "" {
 		err = fmt.Errorf("%w: %s", err, answer)
 	}

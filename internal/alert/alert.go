@@ -23,7 +23,8 @@ const (
 	EventExpiring Event = "expiring"
 	EventRenewed  Event = "renewed"
 	EventRevoked  Event = "revoked"
-	EventFailed   Event = "failed" // a delivery died, a channel fails or a revocation list cannot be refreshed
+	EventRemoved  Event = "removed" // it is watched no longer
+	EventFailed   Event = "failed"  // a delivery died, a channel fails or a revocation list cannot be refreshed
 )
 
 // An Alert is one thing to tell. Subject is the UUID of an item for every
@@ -47,6 +48,15 @@ type Alert struct {
 // same id, also in a store restored from a backup.
 func ID(subject string, epoch int, rule string, threshold time.Duration, event Event) string {
 	return digest("alert", subject, strconv.Itoa(epoch), rule, strconv.FormatInt(int64(threshold/time.Second), 10), string(event))
+}
+
+// Key is the same for whatever is told of one subject in one epoch, by whichever
+// rule: receivers tie the end of an alert to its beginning by it.
+func (a Alert) Key() string { return ID(a.Subject, a.Epoch, "", 0, "") }
+
+// Resolves reports whether the alert tells that an earlier one is over.
+func (a Alert) Resolves() bool {
+	return a.Event == EventRenewed || a.Event == EventRevoked || a.Event == EventRemoved
 }
 
 // A DeliveryState is where a delivery stands.
@@ -120,6 +130,15 @@ func FormatThreshold(d time.Duration) string {
 		return strconv.FormatInt(int64(d/Day), 10) + "d"
 	}
 	return d.String()
+}
+
+// DaysLeft returns the days left at now, rounded up; 0 once expired.
+func DaysLeft(notAfter, now time.Time) int {
+	left := notAfter.Sub(now)
+	if left <= 0 {
+		return 0
+	}
+	return int((left + Day - 1) / Day)
 }
 
 // FormatLeft returns the time left at now in words: "in 13 d 4 h", "in 4 h 10

@@ -29,7 +29,7 @@ func (a *App) reread(named *config.Config) (*config.Config, fileStamps, error) {
 	return cfg, stamps, err
 }
 
-// filesOf returns the certificates, keys and pages that a configuration names.
+// filesOf returns the certificates, keys, pages and templates that a configuration names.
 // Secrets are not among them: they are changed together with the other side,
 // and read by a reload.
 func filesOf(cfg *config.Config) []string {
@@ -47,6 +47,9 @@ func filesOf(cfg *config.Config) []string {
 	}
 	for _, app := range cfg.Applications {
 		add(app.OriginCA, app.OriginCert, app.OriginKey, app.DenyPage)
+	}
+	for _, c := range cfg.Channels {
+		add(c.TemplateFile)
 	}
 	return paths
 }

@@ -137,14 +137,15 @@ func TestFiles_HalfWritten(t *testing.T) {
 	}
 }
 
-// Every file that a listener or an application serves from is watched.
+// Every file that a listener, an application or a channel works from is watched.
 func TestFilesOf(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
 	cfg.Admin.TLSCert, cfg.Admin.TLSKey = "a", "b"
 	cfg.Enforcer.Certificates = []config.Certificate{{Cert: "c", Key: "d"}}
 	cfg.Applications = []config.Application{{OriginCA: "e", OriginCert: "f", OriginKey: "g", DenyPage: "h"}, {}}
-	if got := strings.Join(filesOf(&cfg), ""); got != "abcdefgh" {
+	cfg.Channels = []config.Channel{{TemplateFile: "i"}, {}}
+	if got := strings.Join(filesOf(&cfg), ""); got != "abcdefghi" {
 		t.Errorf("files %q", got)
 	}
 }

@@ -85,7 +85,10 @@ func newChannel(cfg *config.Config, c config.Channel, now func() time.Time, thre
 	case config.TypeSlack:
 		return slack.New(slack.Options{WebhookURL: c.WebhookURL.Reveal(), Token: c.Token.Reveal(), Channel: c.Channel, Threads: threads, Now: now})
 	default: // the configuration knows no fourth type
-		return webhook.New(webhook.Options{URL: c.URL.Reveal(), Format: c.Format, Secret: c.Secret.Reveal(), AccountID: cfg.Admin.AccountID, Now: now})
+		return webhook.New(webhook.Options{
+			URL: c.URL.Reveal(), Format: c.Format, Secret: c.Secret.Reveal(), PreviousSecret: c.PreviousSecret.Reveal(), Authorization: c.Authorization.Reveal(),
+			AccountID: cfg.Admin.AccountID, Template: c.Template, ContentType: c.ContentType, Now: now,
+		})
 	}
 }
 
@@ -96,7 +99,7 @@ func channelHash(cfg *config.Config, c config.Channel) (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	for _, part := range []string{string(public), c.Password.Reveal(), c.WebhookURL.Reveal(), c.Token.Reveal(), c.URL.Reveal(), c.Secret.Reveal(), cfg.Admin.AccountID} {
+	for _, part := range []string{string(public), c.Password.Reveal(), c.WebhookURL.Reveal(), c.Token.Reveal(), c.URL.Reveal(), c.Secret.Reveal(), c.PreviousSecret.Reveal(), c.Authorization.Reveal(), cfg.Admin.AccountID} {
 		_, _ = fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil

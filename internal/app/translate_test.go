@@ -18,6 +18,7 @@ import (
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/notifier"
+	"github.com/certvigil/certvigil/notifier/webhook"
 	"github.com/certvigil/certvigil/scanner"
 )
 
@@ -105,6 +106,14 @@ func TestSetup_NamesTheChannelAndNoSecret(t *testing.T) {
 	}
 }
 
+// The configuration knows the formats that there are.
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff(webhook.Formats(), slices.Sorted(slices.Values(config.Formats))); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestChannelHash(t *testing.T) {
 	t.Parallel()
 	hash := func(c config.Channel, account string) string {
@@ -123,6 +132,7 @@ func TestChannelHash(t *testing.T) {
 	for name, change := range map[string]func(*config.Channel){
 		"password": func(c *config.Channel) { c.Password = "x" }, "webhook URL": func(c *config.Channel) { c.WebhookURL = "x" },
 		"token": func(c *config.Channel) { c.Token = "x" }, "URL": func(c *config.Channel) { c.URL = "x" }, "secret": func(c *config.Channel) { c.Secret = "x" },
+		"previous secret": func(c *config.Channel) { c.PreviousSecret = "x" }, "authorization": func(c *config.Channel) { c.Authorization = "x" }, "template": func(c *config.Channel) { c.TemplateText = "x" },
 		"server": func(c *config.Channel) { c.SMTP = "x" }, "recipients": func(c *config.Channel) { c.To = []string{"7", "8"} }, "TLS": func(c *config.Channel) { c.TLS = "none" },
 		"a secret moved to another key":   func(c *config.Channel) { c.Password, c.WebhookURL = "", "12" },
 		"a character moved to the secret": func(c *config.Channel) { c.URL, c.Secret = "", "45" },

@@ -34,7 +34,7 @@ func (c *checker) validateChannels(channels []Channel) {
 	}
 }
 
-// A typedKey is a key that belongs to one type of channel.
+// A typedKey is a key that belongs to one type of channel, or to one format.
 type typedKey struct {
 	typ, key string
 	set      bool
@@ -61,6 +61,12 @@ func (c *checker) validateForeignKeys(at string, ch *Channel) {
 		{TypeWebhook, "format", ch.Format != ""},
 		{TypeWebhook, "secret", ch.Secret != ""},
 		{TypeWebhook, "secret_file", ch.SecretFile != ""},
+		{TypeWebhook, "previous_secret", ch.PreviousSecret != ""},
+		{TypeWebhook, "previous_secret_file", ch.PreviousSecretFile != ""},
+		{TypeWebhook, "authorization", ch.Authorization != ""},
+		{TypeWebhook, "authorization_file", ch.AuthorizationFile != ""},
+		{TypeWebhook, "template_file", ch.TemplateFile != ""},
+		{TypeWebhook, "content_type", ch.ContentType != ""},
 	} {
 		if k.set && k.typ != ch.Type {
 			c.fail(join(at, k.key), "remove it", "only channels of type %s have this key", k.typ)
@@ -119,20 +125,4 @@ func (c *checker) validateSlack(at string, ch *Channel) {
 	if ch.WebhookURL != "" {
 		c.validateSecretURL(at+".webhook_url", ch.WebhookURL)
 	}
-}
-
-func (c *checker) validateWebhook(at string, ch *Channel) {
-	c.secret(at, "url", &ch.URL, &ch.URLFile)
-	c.secret(at, "secret", &ch.Secret, &ch.SecretFile)
-	switch {
-	case ch.URL != "":
-		c.validateSecretURL(at+".url", ch.URL)
-	case ch.URLFile == "":
-		c.fail(at+".url", "set url, or url_file when the URL itself is a secret", "the URL is missing")
-	}
-	if slices.Contains([]string{"cloudevents", "pagerduty", "alertmanager", "teams", "template"}, ch.Format) {
-		c.fail(at+".format", "write access or standard", "the format %q is not in this version", ch.Format)
-		return
-	}
-	c.validateChoice(at+".format", ch.Format, "access", "standard")
 }

@@ -14,6 +14,8 @@ import (
 	"html/template"
 	"net/netip"
 	"time"
+
+	"github.com/certvigil/certvigil/templates"
 )
 
 // A Config is a checked configuration: its relations hold, its secrets and
@@ -204,9 +206,20 @@ type Channel struct {
 
 	URL        Secret `toml:"url"`
 	URLFile    string `toml:"url_file"`
-	Format     string `toml:"format"` // access or standard
+	Format     string `toml:"format"` // one of the formats of webhooks
 	Secret     Secret `toml:"secret"`
 	SecretFile string `toml:"secret_file"`
+
+	PreviousSecret     Secret `toml:"previous_secret"` // signs beside Secret
+	PreviousSecretFile string `toml:"previous_secret_file"`
+
+	Authorization     Secret `toml:"authorization"` // value of that header
+	AuthorizationFile string `toml:"authorization_file"`
+	TemplateFile      string `toml:"template_file"` // absolute path, or ""
+	ContentType       string `toml:"content_type"`
+
+	Template     *templates.Body `toml:"-" json:"-"` // what template_file held, nil without it
+	TemplateText string          `toml:"-"`
 }
 
 // An Alert is a rule: which items, when, and to whom.

@@ -79,7 +79,10 @@ func (c *Channel) complete() {
 	case TypeEmail:
 		c.TLS = or(c.TLS, "starttls")
 	case TypeWebhook:
-		c.Format = or(c.Format, "access")
+		c.Format = or(c.Format, FormatAccess)
+		if c.Format == FormatTemplate {
+			c.ContentType = or(c.ContentType, "application/json")
+		}
 	}
 }
 

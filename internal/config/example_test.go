@@ -47,8 +47,8 @@ func TestExample_TablesLoad(t *testing.T) {
 	if got := cfg.Channels[0].Password.Reveal(); got != "hunter2" {
 		t.Errorf("password = %q, want what the file holds without its line break", got)
 	}
-	if got := len(cfg.Channels); got != 4 {
-		t.Errorf("channels = %d, want 4", got)
+	if got := len(cfg.Channels); got != 5 {
+		t.Errorf("channels = %d, want 5", got)
 	}
 	want := []string{
 		`alert "default" has the one channel "oncall-mail", and notifier.fallback names no other: nobody would be told when it fails`,
@@ -64,10 +64,10 @@ func TestExample_TablesLoad(t *testing.T) {
 func TestExample_TablesShowTheDefaults(t *testing.T) {
 	t.Parallel()
 	folder, text := exampleFolder(t), uncommented(t)
-	optional := regexp.MustCompile(`(?m)^(path|session_duration|mode|client_certificate_forwarding|rfc9440|tls_client_auth_headers|request_headers|options_preflight_bypass|origin_ca|origin_cert|origin_key|origin_server_name|connect_timeout|origin_timeout|custom_deny_message|custom_deny_page|custom_non_identity_deny_url|exclude|tls|default_transport|format|kinds|before|match|scale_short_lived) = .*\n`)
+	optional := regexp.MustCompile(`(?m)^format = "access"\n|^(path|session_duration|mode|client_certificate_forwarding|rfc9440|tls_client_auth_headers|request_headers|options_preflight_bypass|origin_ca|origin_cert|origin_key|origin_server_name|connect_timeout|origin_timeout|custom_deny_message|custom_deny_page|custom_non_identity_deny_url|exclude|tls|default_transport|content_type|kinds|before|match|scale_short_lived) = .*\n`)
 	shown, left := loadIn(t, folder, text), loadIn(t, folder, optional.ReplaceAllString(text, ""))
 	decided := cmpopts.IgnoreFields(config.Application{}, "ForwardingGiven") // writing the default decides
-	if diff := cmp.Diff(left, shown, durations, decided, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(config.Config{}, "Document"), cmpopts.IgnoreFields(config.Certificate{}, "Pair")); diff != "" {
+	if diff := cmp.Diff(left, shown, durations, decided, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(config.Config{}, "Document"), cmpopts.IgnoreFields(config.Certificate{}, "Pair"), cmpopts.IgnoreFields(config.Channel{}, "Template")); diff != "" {
 		t.Errorf("the example's tables differ from the defaults (-defaults +example):\n%s", diff)
 	}
 }
@@ -83,10 +83,11 @@ func exampleFolder(t *testing.T) string {
 	folder := t.TempDir()
 	writePair(t, folder, "orders.example.com")
 	for name, secret := range map[string]string{
-		"smtp": "hunter2\n", "slack": "https://hooks.slack.com/services/x\n", "slack-token": "xoxb-x", "hook": "x\r\n",
+		"smtp": "hunter2\n", "slack": "https://hooks.slack.com/services/x\n", "slack-token": "xoxb-x", "hook": "x\r\n", "hook-before": "y", "hook-authorization": "Bearer x", "own-hook": "https://hooks.example.com/x",
 	} {
 		write(t, filepath.Join(folder, "secrets", name), secret, 0o600)
 	}
+	write(t, filepath.Join(folder, "hook.tmpl"), "{\"text\": {{.Title | json}}}", 0o600)
 	return folder
 }
 

@@ -156,6 +156,11 @@ func Worst() notifier.Message {
 	return m
 }
 
+// Mixed tells of an item that expires, of two that are over, and of a failure.
+func Mixed() notifier.Message {
+	return Message(Digest(1).Entries[0], Renewed().Entries[0], Revoked().Entries[0], Failure().Entries[0])
+}
+
 // Test tries a channel out.
 func Test() notifier.Message {
 	m := Message()
@@ -168,5 +173,6 @@ func Samples() map[string]notifier.Message {
 	return map[string]notifier.Message{
 		"one": One(), "expired": Expired(), "digest": Digest(3), "long-digest": Digest(25), "failure": Failure(), "test": Test(),
 		"renewed": Renewed(), "revoked": Revoked(),
+		"mixed": Mixed(),
 	}
 }

@@ -3,9 +3,7 @@ package webhook
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/http"
 	"strings"
-	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/notifier"
@@ -14,6 +12,10 @@ import (
 
 // accessType is the alert_type of every item, whatever its kind.
 const accessType = "access_custom_certificate_expiration_type"
+
+// maxHostnames is how many characters the host names of an item may have; the
+// reference names no limit.
+const maxHostnames = 20_000
 
 // access is the JSON that the reference product sends when an mTLS certificate
 // expires.
@@ -59,40 +61,25 @@ func (f access) body(m notifier.Message) ([]byte, error) {
 		return nil, err
 	}
 	if m.Test || len(m.Entries) == 0 {
-		return encode(textBody{text})
+		return templates.EncodeJSON(textBody{text})
 	}
 	e := m.Entries[0]
 	b := accessBody{
-		AccountID: f.accountID, CorrelationID: correlationID(e.Alert), AlertEvent: "ALERT_STATE_EVENT_START",
-		Data: struct{}{}, Name: m.Rule, PolicyID: policyID(m), PolicyName: m.Rule, Text: text, TS: m.Now.Unix(),
+		AccountID: f.accountID, CorrelationID: e.Alert.Key(), AlertEvent: "ALERT_STATE_EVENT_START",
+		Data: struct{}{}, Name: templates.OneLine(m.Rule), PolicyID: policyID(m), PolicyName: templates.OneLine(m.Rule), Text: text, TS: m.Now.Unix(),
 	}
-	if e.Alert.Event == alert.EventRenewed || e.Alert.Event == alert.EventRevoked {
+	if e.Alert.Resolves() {
 		b.AlertEvent = "ALERT_STATE_EVENT_END"
 	}
 	if e.Item != nil {
 		b.AlertType = accessType
 		b.Data = accessData{
 			AccountTag: f.accountID, CertificateID: e.Item.ID,
-			DaysLeft: daysLeft(e.Item.NotAfter, m.Now), Hostnames: strings.Join(e.Item.Hostnames, ","),
+			DaysLeft: alert.DaysLeft(e.Item.NotAfter, m.Now), Hostnames: templates.Cut(templates.OneLine(strings.Join(e.Item.Hostnames, ",")), maxHostnames),
 		}
 	}
-	return encode(b)
+	return templates.EncodeJSON(b)
 }
-
-// authorize shows the secret in plain, as the reference does.
-func (access) authorize(h http.Header, secret string) { h.Set("cf-webhook-auth", secret) }
-
-// daysLeft is rounded up, and 0 once expired.
-func daysLeft(notAfter, now time.Time) int {
-	left := notAfter.Sub(now)
-	if left <= 0 {
-		return 0
-	}
-	return int((left + alert.Day - 1) / alert.Day)
-}
-
-// correlationID is the same for whatever is told of one item in one epoch.
-func correlationID(a alert.Alert) string { return alert.ID(a.Subject, a.Epoch, "", 0, "") }
 
 // policyID is the id of the rule as the reference writes it: 32 hex digits. A
 // rule that is gone has those of its name.

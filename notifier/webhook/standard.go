@@ -1,7 +1,8 @@
 package webhook
 
 import (
-	"net/http"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,10 +11,20 @@ import (
 	"github.com/certvigil/certvigil/templates"
 )
 
-// standard is a Standard Webhooks payload with every entry of the message.
-type standard struct{}
+// What one item may take in data for programs. With these, a message about one
+// item stays below the 20 kB that Standard Webhooks recommend, whatever its
+// certificate holds.
+const (
+	maxText   = 600      // bytes of one value
+	maxValues = 50       // of a list
+	maxList   = 2000     // bytes of a list
+	maxWords  = 4000     // bytes of the words about one thing
+	maxTold   = 32 << 10 // bytes of all words
+)
 
-type standardBody struct {
+// A standardEnvelope is a Standard Webhooks payload with every entry of the
+// message.
+type standardEnvelope struct {
 	Type      string       `json:"type"`
 	Timestamp time.Time    `json:"timestamp"` // when it was found, the same in every attempt
 	Data      standardData `json:"data"`
@@ -25,11 +36,14 @@ type standardData struct {
 	Rule   string          `json:"rule,omitempty"`
 	AsOf   time.Time       `json:"as_of"` // what title, text and time_left are true for
 	Alerts []standardAlert `json:"alerts"`
+	More   int             `json:"more,omitempty"` // alerts that did not fit
 }
 
 type standardAlert struct {
 	ID        string        `json:"id"`
+	Key       string        `json:"key"` // ties the end of an alert to its beginning
 	Event     alert.Event   `json:"event"`
+	Severity  string        `json:"severity"`
 	Threshold string        `json:"threshold,omitempty"` // as configured, "14d"
 	Detail    string        `json:"detail,omitempty"`
 	Item      *standardItem `json:"item,omitempty"`
@@ -51,28 +65,33 @@ type standardItem struct {
 	Hostnames   []string          `json:"hostnames"`
 	Bundles     []string          `json:"bundles"`
 	Labels      map[string]string `json:"labels,omitempty"`
+	Omitted     map[string]int    `json:"omitted,omitempty"` // how many values of which list did not fit
 	RenewURL    string            `json:"renew_url,omitempty"`
 }
 
-func (standard) body(m notifier.Message) ([]byte, error) {
-	words := m.Words()
-	text, err := templates.RenderText(words)
+func standardBody(m notifier.Message) ([]byte, error) {
+	data, err := newStandardData(m)
 	if err != nil {
 		return nil, err
 	}
-	b := standardBody{Type: typeOf(m), Timestamp: m.CreatedAt.UTC(), Data: standardData{
-		Title: words.Headline(), Text: text, Rule: m.Rule, AsOf: m.Now.UTC(), Alerts: []standardAlert{},
-	}}
-	if !m.Test {
-		for _, e := range m.Entries {
-			b.Data.Alerts = append(b.Data.Alerts, newStandardAlert(words, e))
-		}
-	}
-	return encode(b)
+	return templates.EncodeJSON(standardEnvelope{Type: typeOf(m), Timestamp: m.CreatedAt.UTC(), Data: data})
 }
 
-// authorize adds nothing: the signature shows the secret well enough.
-func (standard) authorize(http.Header, string) {}
+func newStandardData(m notifier.Message) (standardData, error) {
+	words := m.Words()
+	told, err := templates.RenderText(words)
+	if err != nil {
+		return standardData{}, err
+	}
+	told = templates.CutBytes(told, min(maxWords*max(len(m.Entries), 1), maxTold))
+	d := standardData{Title: words.Headline(), Text: told, Rule: text(m.Rule), AsOf: m.Now.UTC(), Alerts: []standardAlert{}}
+	if !m.Test {
+		for _, e := range m.Entries {
+			d.Alerts = append(d.Alerts, newStandardAlert(words, e))
+		}
+	}
+	return d, nil
+}
 
 // typeOf names the event that all entries have in common, else the digest.
 func typeOf(m notifier.Message) string {
@@ -97,29 +116,60 @@ func typeOfAlert(a alert.Alert) string {
 }
 
 func newStandardAlert(words templates.Message, e alert.Entry) standardAlert {
-	a := standardAlert{ID: e.Alert.ID, Event: e.Alert.Event, Detail: e.Alert.Detail}
-	if e.Alert.Event == alert.EventExpiring {
-		a.Threshold = alert.FormatThreshold(e.Alert.Threshold)
+	f := words.Describe(e)
+	a := standardAlert{
+		ID: f.ID, Key: f.Key, Event: e.Alert.Event, Severity: f.Severity, Threshold: f.Threshold,
+		Detail: templates.CutBytes(templates.CleanLines(e.Alert.Detail), maxWords),
 	}
-	if i := e.Item; i != nil {
-		a.Item = &standardItem{
-			ID: i.ID, Kind: i.Kind, CommonName: i.CommonName, Subject: i.Subject, Issuer: i.Issuer,
-			Serial: i.Serial, Fingerprint: i.Fingerprint, SANs: orEmpty(i.SANs),
-			NotBefore: i.NotBefore.UTC(), NotAfter: i.NotAfter.UTC(),
-			TimeLeft: alert.FormatLeft(i.NotAfter, words.Now), Expired: i.NotAfter.Before(words.Now),
-			Hostnames: orEmpty(i.Hostnames), Bundles: orEmpty(i.Bundles), Labels: i.Labels,
+	if e.Item == nil {
+		return a
+	}
+	i, omitted := *e.Item, map[string]int{}
+	list := func(name string, values []string) []string {
+		kept := few(values)
+		if left := len(values) - len(kept); left > 0 {
+			omitted[name] = left
 		}
-		if i.Kind == alert.KindCA || i.Kind == alert.KindClient {
-			a.Item.RenewURL = words.RenewURL(*i)
-		}
+		return kept
+	}
+	a.Item = &standardItem{
+		ID: i.ID, Kind: i.Kind, CommonName: text(i.CommonName), Subject: text(i.Subject), Issuer: text(i.Issuer),
+		Serial: text(i.Serial), Fingerprint: i.Fingerprint, SANs: list("sans", i.SANs),
+		NotBefore: f.NotBefore, NotAfter: f.NotAfter, TimeLeft: f.TimeLeft, Expired: i.NotAfter.Before(words.Now),
+		Hostnames: list("hostnames", i.Hostnames), Bundles: list("bundles", i.Bundles),
+		Omitted: omitted, RenewURL: f.RenewURL,
+	}
+	if a.Item.Labels = fewLabels(i.Labels); len(a.Item.Labels) < len(i.Labels) {
+		omitted["labels"] = len(i.Labels) - len(a.Item.Labels)
 	}
 	return a
 }
 
-// orEmpty makes a missing list an empty JSON array.
-func orEmpty(s []string) []string {
-	if s == nil {
-		return []string{}
+// fewLabels is few for labels.
+func fewLabels(labels map[string]string) map[string]string {
+	kept, room := map[string]string{}, maxList
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		name, value := text(key), text(labels[key])
+		if room -= len(name) + len(value); room < 0 || len(kept) == maxValues {
+			break
+		}
+		kept[name] = value
 	}
-	return s
+	return kept
+}
+
+// text is one value for programs: one line, bounded.
+func text(s string) string { return templates.CutBytes(templates.OneLine(s), maxText) }
+
+// few returns the first values, as many as one list may have, and never nil.
+func few(values []string) []string {
+	kept, room := []string{}, maxList
+	for _, v := range values {
+		v = text(v)
+		if room -= len(v); room < 0 || len(kept) == maxValues {
+			break
+		}
+		kept = append(kept, v)
+	}
+	return kept
 }

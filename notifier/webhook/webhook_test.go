@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,24 +22,26 @@ import (
 	"github.com/certvigil/certvigil/notifier"
 	"github.com/certvigil/certvigil/notifier/notifiertest"
 	"github.com/certvigil/certvigil/notifier/webhook"
+	"github.com/certvigil/certvigil/templates"
 )
 
 // A request is what the receiver got.
 type request struct {
 	header http.Header
 	body   []byte
+	target string
 }
 
 // receive starts a receiver that keeps what it gets and answers by answer.
-func receive(t *testing.T, answer http.HandlerFunc) (*httptest.Server, <-chan request) {
+func receive(t *testing.T, answer http.HandlerFunc) (*httptest.Server, chan request) {
 	t.Helper()
-	got := make(chan request, 10)
+	got := make(chan request, 400)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
-		got <- request{r.Header.Clone(), body}
+		got <- request{r.Header.Clone(), body, r.URL.RequestURI()}
 		if answer != nil {
 			answer(w, r)
 		}
@@ -59,6 +62,32 @@ func channel(t *testing.T, o webhook.Options) *webhook.Channel {
 	return c
 }
 
+// options are what each format needs, for a receiver at that URL.
+func options(t *testing.T, format, url string) webhook.Options {
+	t.Helper()
+	o := webhook.Options{URL: url, Format: format, AccountID: "9035f53656c247e895c5a6939ae8a0e0"}
+	switch format {
+	case webhook.FormatPagerDuty:
+		o.Secret = "R0UTINGKEY0123456789012345678901"
+	case webhook.FormatTemplate:
+		o.Template = ownTemplate(t, "testdata/own.tmpl")
+	}
+	return o
+}
+
+func ownTemplate(t *testing.T, path string) *templates.Body {
+	t.Helper()
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := templates.ParseBody(path, string(source), "application/json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
 func indent(t *testing.T, body []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -75,11 +104,15 @@ func TestSend_golden(t *testing.T) {
 			t.Run(format+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				server, got := receive(t, nil)
-				c := channel(t, webhook.Options{URL: server.URL, Format: format, AccountID: "9035f53656c247e895c5a6939ae8a0e0"})
-				if err := c.Send(t.Context(), m); err != nil {
+				if err := channel(t, options(t, format, server.URL)).Send(t.Context(), m); err != nil {
 					t.Fatal(err)
 				}
-				notifiertest.Golden(t, format+"-"+name, indent(t, (<-got).body))
+				close(got)
+				var bodies []byte
+				for r := range got {
+					bodies = append(bodies, indent(t, r.body)...)
+				}
+				notifiertest.Golden(t, format+"-"+name, bodies)
 			})
 		}
 	}
@@ -358,6 +391,9 @@ func TestNew_refuses(t *testing.T) {
 		{"relative URL", webhook.Options{URL: "/T0KEN"}, "url"},
 		{"another scheme", webhook.Options{URL: "ftp://example.com/T0KEN"}, "url"},
 		{"a URL that does not parse", webhook.Options{URL: "https://exa mple/T0KEN\x7f"}, "url"},
+		{"PagerDuty without its key", webhook.Options{Format: "pagerduty"}, "secret"},
+		{"a template without one", webhook.Options{URL: "https://example.com", Format: "template"}, "template_file"},
+		{"authorization with a line break", webhook.Options{URL: "https://example.com", Authorization: "Bearer T0KEN\r\nX-Evil: 1"}, "authorization"},
 		{"unknown format", webhook.Options{URL: "https://example.com", Format: "carrier-pigeon"}, "format"},
 		{"secret with a line break", webhook.Options{URL: "https://example.com", Secret: "T0KEN\r\nX-Evil: 1"}, "secret"},
 		{"whsec without base64", webhook.Options{URL: "https://example.com", Secret: "whsec_T0KEN!"}, "secret"},
@@ -375,7 +411,7 @@ func TestNew_refuses(t *testing.T) {
 
 func TestSingle(t *testing.T) {
 	t.Parallel()
-	for format, want := range map[string]bool{"": true, "access": true, "standard": false} {
+	for format, want := range map[string]bool{"": true, "access": true, "pagerduty": true, "standard": false, "alertmanager": false} {
 		if got := webhook.Single(format); got != want {
 			t.Errorf("Single(%q) is %v", format, got)
 		}
