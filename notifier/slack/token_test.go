@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -276,5 +277,38 @@ func TestSend_shapes(t *testing.T) {
 				t.Errorf("shown: %+v", got)
 			}
 		})
+	}
+}
+
+// The workspace that the tests post to is strict, as they rely on.
+func TestWorkspace_refuses(t *testing.T) {
+	t.Parallel()
+	section := func(text string) string {
+		return fmt.Sprintf(`{"type":"section","text":{"type":"mrkdwn","text":%q}}`, text)
+	}
+	header := `{"type":"header","text":{"type":"plain_text","text":"%s"}}`
+	for name, blocks := range map[string][]string{
+		"51 blocks":                 slices.Repeat([]string{section("x")}, 51),
+		"a header that is too long": {fmt.Sprintf(header, strings.Repeat("x", 151))},
+		"an empty header":           {fmt.Sprintf(header, "")},
+		"a section too long":        {section(strings.Repeat("x", 3001))},
+		"a mention":                 {section("<!channel>")},
+		"somebody else's link":      {section("<https://evil.example|here>")},
+		"an ampersand":              {section("a & b")},
+		"half a code span":          {section("a `b\nc` d")},
+		"a key that is not known":   {`{"type":"section","texts":[]}`},
+		"a block that is not known": {`{"type":"rich_text"}`},
+		"a context of 11":           {`{"type":"context","elements":[` + strings.Repeat(`{"type":"mrkdwn","text":"x"},`, 10) + `{"type":"mrkdwn","text":"x"}]}`},
+	} {
+		w := newWorkspace(t)
+		body := `{"text":"x","blocks":[` + strings.Join(blocks, ",") + `]}`
+		response, err := http.Post(w.URL+path, "application/json", strings.NewReader(body)) //nolint:noctx // a test's own server
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusBadRequest || len(w.posts()) > 0 {
+			t.Errorf("%s: %s", name, response.Status)
+		}
 	}
 }
