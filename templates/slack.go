@@ -93,7 +93,7 @@ func brief(s string) string {
 	s = flatten(s)
 	whole := s
 	for n := maxBrief; len(mrkdwn(s)) > 2*maxBrief && n > 20; n -= 20 {
-		s = counted(whole, n)
+		s = Cut(whole, n)
 	}
 	return mrkdwn(s)
 }

@@ -157,7 +157,7 @@ func (m Message) rows(e alert.Entry) []row {
 	var rows []row
 	for _, r := range all {
 		if whole := flatten(r.Value); whole != "" {
-			r.Value, r.Brief = counted(whole, maxValue), counted(cmp.Or(flatten(r.Brief), whole), maxBrief)
+			r.Value, r.Brief = Cut(whole, maxValue), Cut(cmp.Or(flatten(r.Brief), whole), maxBrief)
 			rows = append(rows, r)
 		}
 	}

@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 
@@ -90,14 +89,4 @@ func narrow(s string, limit int) string {
 // padded is s with spaces behind it up to so many columns.
 func padded(s string, limit int) string {
 	return s + strings.Repeat(" ", max(0, limit-textColumns(s)))
-}
-
-// counted cuts s to at most n characters and counts those that it takes away.
-func counted(s string, n int) string {
-	runes := []rune(s)
-	if len(runes) <= n {
-		return s
-	}
-	kept := n - len([]rune(fmt.Sprintf("… (%d more)", len(runes))))
-	return string(runes[:kept]) + fmt.Sprintf("… (%d more)", len(runes)-kept)
 }
