@@ -53,7 +53,7 @@ func find(t *testing.T, program, debian string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
-		t.Fatalf("the browser's walk-through needs %s in the PATH; run scripts/setup, or install it (Debian: apt-get install %s), and run the test again",
+		t.Fatalf("the walk-through needs %s in the PATH; run scripts/setup, or install it (Debian: apt-get install %s), and run the test again",
 			program, debian)
 	}
 	return path
