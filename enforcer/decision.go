@@ -21,12 +21,13 @@ type subject struct {
 // A decision is the outcome for a request in one snapshot.
 type decision struct {
 	seq     uint64
-	until   time.Time // when time alone may change it; zero means never
-	status  int       // 0: pass on; else the status of the answer
-	reason  Reason    // why it is refused, or would be in report-only mode
-	policy  string    // that decided; "" if none did
-	action  Action    // that admitted; "" if none did
-	own     bool      // a path that the gateway answers itself
+	until   time.Time     // when time alone may change it; zero means never
+	status  int           // 0: pass on; else the status of the answer
+	reason  Reason        // why it is refused, or would be in report-only mode
+	policy  string        // that decided; "" if none did
+	action  Action        // that admitted; "" if none did
+	session time.Duration // of whom the policy admitted; 0 = the application's
+	own     bool          // a path that the gateway answers itself
 	site    *site
 	app     *application
 	name    string // the normalised host name; "" if unknown
@@ -76,11 +77,22 @@ func (s *snapshot) judgeTracing(sub *subject, now time.Time, trace *[]step) deci
 		d.action = Bypass // of nobody: nothing is told of the client
 		return d
 	}
-	d.action, d.policy, d.reason = decide(app.policies, facts{sub.client, d.verdict, sub.addr}, trace)
+	d.decideBy(decide(app.policies, facts{sub.client, d.verdict, sub.addr}, trace))
 	if d.action == "" && !app.reportOnly {
 		d.status = http.StatusForbidden
 	}
 	return d
+}
+
+func (d *decision) decideBy(p *policy, why Reason) {
+	d.reason = why
+	if p == nil {
+		return
+	}
+	d.policy, d.session = p.name, p.session
+	if why == "" {
+		d.action = p.action
+	}
 }
 
 // identified reports whether the origin is told who the client is: never by

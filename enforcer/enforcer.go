@@ -49,7 +49,7 @@ type Options struct {
 }
 
 // Metrics are called for what happens on the listener; nil functions are
-// skipped. All may be called concurrently. Names come from the configuration,
+// skipped. All may be called concurrently. Names are those of the applications,
 // reasons from [Reason]: both are bounded.
 type Metrics struct {
 	Handshake func(resumed bool, err error)
@@ -198,6 +198,16 @@ func (e *Enforcer) Apply(state State) error {
 	e.current.Store(next)
 	e.sweep()
 	return nil
+}
+
+// Check tells why Apply would refuse the applications of a state, and whom it
+// takes without SNI, whatever the rest of it is.
+func (e *Enforcer) Check(state State) error {
+	s := &snapshot{sites: names[*site]{}}
+	if err := s.compileSites(state); err != nil {
+		return err
+	}
+	return s.compileDefault(state)
 }
 
 // Serve accepts connections on l until [Enforcer.Shutdown], after which it

@@ -62,8 +62,9 @@ func Decide(policies []Policy, leaf *x509.Certificate, valid bool, bundles []str
 	if valid {
 		v = &verdict{valid: true, commonName: leaf.Subject.CommonName, bundles: bundles}
 	}
-	action, name, why := decide(compiled, facts{c, v, addr}, nil)
-	return action, name, why, nil
+	var d decision
+	d.decideBy(decide(compiled, facts{c, v, addr}, nil))
+	return d.action, d.policy, d.reason, nil
 }
 
 // ApplicationAt returns the path of the application for a URL, of applications

@@ -31,7 +31,7 @@ func (e *Enforcer) serveOwn(w http.ResponseWriter, r *http.Request, f *flight, s
 	case identityPath:
 		e.serveIdentity(w, r, f, d)
 	case logoutPath:
-		e.serveLogout(w, r, f)
+		e.serveLogout(w, r, f, d.site)
 	case renewalPath:
 		e.serveRenewal(w, r, f, d)
 	default:
@@ -86,9 +86,15 @@ func (e *Enforcer) serveIdentity(w http.ResponseWriter, r *http.Request, f *flig
 	write(w, r, f, http.StatusOK, body)
 }
 
-// serveLogout takes the cookie back. It can do no more: the certificate admits
-// by itself, and the cookie never did.
-func (e *Enforcer) serveLogout(w http.ResponseWriter, r *http.Request, f *flight) {
-	w.Header().Set("Set-Cookie", setCookie("", time.Unix(1, 0)))
+// serveLogout takes the host name's cookies back. It can do no more: the
+// certificate admits by itself, and the cookie never did.
+func (e *Enforcer) serveLogout(w http.ResponseWriter, r *http.Request, f *flight, at *site) {
+	paths := map[string]bool{}
+	for _, app := range at.apps {
+		if !paths[app.cookie.Path] {
+			paths[app.cookie.Path] = true
+			w.Header().Add("Set-Cookie", setCookie(app.cookie, "", time.Unix(1, 0)))
+		}
+	}
 	e.answerPage(w, r, f, templates.WebError{Status: http.StatusOK, RequestID: f.requestID()})
 }

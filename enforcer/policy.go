@@ -3,6 +3,7 @@ package enforcer
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // A policy is a compiled Policy.
@@ -10,6 +11,7 @@ type policy struct {
 	name                      string
 	action                    Action
 	include, require, exclude []selector
+	session                   time.Duration // 0 = the application's
 }
 
 // facts are what selectors look at.
@@ -49,7 +51,10 @@ func compilePolicy(p *Policy) (policy, error) {
 		return policy{}, refuse("policy", "policy %q includes nobody", p.Name).
 			WithHint("give it at least one selector in include")
 	}
-	compiled := policy{name: p.Name, action: p.Action}
+	if p.SessionDuration != 0 && p.SessionDuration < time.Second {
+		return policy{}, refuse("policy", "policy %q: its session_duration is below a second", p.Name)
+	}
+	compiled := policy{name: p.Name, action: p.Action, session: p.SessionDuration}
 	for _, list := range []struct {
 		key  string
 		from []Selector
@@ -86,11 +91,11 @@ const (
 	causeCertificate = "it matches, but admits nobody without a valid certificate"
 )
 
-// decide evaluates the policies in order and returns the name of the one that
-// decided. It fails closed: what no policy admits is denied, and allow and
+// decide evaluates the policies in order and returns the one that decided, nil
+// if none did, and why the request is refused, "" if it is not. It fails closed: what no policy admits is denied, and allow and
 // service_auth admit nobody without a valid certificate, whatever they select.
 // The policies that were come to are added to trace, unless that is nil.
-func decide(policies []policy, f facts, trace *[]step) (admitted Action, name string, why Reason) {
+func decide(policies []policy, f facts, trace *[]step) (by *policy, why Reason) {
 	for i := range policies {
 		p := &policies[i]
 		skip := p.skips(&f)
@@ -101,14 +106,14 @@ func decide(policies []policy, f facts, trace *[]step) (admitted Action, name st
 		case skip.cause != "":
 			continue
 		case p.action == Block:
-			return "", p.name, ReasonBlocked
+			return p, ReasonBlocked
 		}
-		return p.action, p.name, ""
+		return p, ""
 	}
 	if !f.verdict.valid {
-		return "", "", f.verdict.reason
+		return nil, f.verdict.reason
 	}
-	return "", "", ReasonNoPolicy
+	return nil, ReasonNoPolicy
 }
 
 // skips reports why the policy does not decide: it does on any of include, all

@@ -45,7 +45,7 @@ func (e *Enforcer) identify(x *exchange, d *decision) error {
 	case ForwardOff:
 	}
 	var err error
-	x.assertion, x.session, err = x.snapshot.tokensFor(c, x.app, d.verdict, e.now())
+	x.assertion, x.session, err = x.snapshot.tokensFor(c, d, e.now())
 	return err
 }
 
@@ -54,7 +54,7 @@ func originOf(a *Application) *origin.Target {
 	return &origin.Target{
 		Scheme: a.Origin.Scheme, Addr: origin.Address(a.Origin),
 		Roots: a.OriginTLS.Roots, Certificate: a.OriginTLS.Certificate, ServerName: a.OriginTLS.ServerName, ID: a.OriginTLS.ID,
-		ConnectTimeout: a.ConnectTimeout, HeaderTimeout: a.OriginTimeout,
+		ConnectTimeout: a.ConnectTimeout, HeaderTimeout: a.OriginTimeout, Guard: a.OriginGuard,
 	}
 }
 

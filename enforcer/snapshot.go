@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -66,7 +67,8 @@ type application struct {
 	policies   []policy // in the order of evaluation
 	preflight  bool     // CORS preflights pass, anonymous
 
-	deny Denial
+	deny   Denial
+	cookie http.Cookie // that hands the session token to a client, without its value
 
 	disclosure
 }
@@ -174,6 +176,8 @@ func compileApplication(a *Application) (*application, error) {
 		return nil, bad("its aud is not 64 lower-case hex digits")
 	case a.SessionDuration < time.Second:
 		return nil, bad("its session_duration is below a second")
+	case a.Cookie.SameSite < 0 || a.Cookie.SameSite > http.SameSiteNoneMode:
+		return nil, bad("its cookie has no SameSite %d", a.Cookie.SameSite)
 	case !slices.Contains([]Forwarding{"", ForwardOff, ForwardEvery, ForwardFirst}, a.Forwarding):
 		return nil, bad("client_certificate_forwarding %q is none of off, every, first", a.Forwarding)
 	}
@@ -191,7 +195,7 @@ func compileApplication(a *Application) (*application, error) {
 	return &application{
 		name: a.Name, path: path, origin: originOf(a), base: strings.TrimSuffix(a.Origin.EscapedPath(), "/"), aud: a.AUD, session: a.SessionDuration,
 		reportOnly: a.ReportOnly, forwarding: a.Forwarding, policies: policies,
-		preflight: a.OptionsPreflightBypass, deny: a.Deny, disclosure: tell,
+		preflight: a.OptionsPreflightBypass, deny: a.Deny, cookie: a.Cookie.at(path), disclosure: tell,
 	}, nil
 }
 

@@ -6,11 +6,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"html/template"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/crl"
+	"github.com/certvigil/certvigil/internal/egress"
 )
 
 // A State is everything the verdict and the proxy depend on. The enforcer
@@ -51,11 +53,21 @@ type Application struct {
 	RequestHeaders         map[string]string // by name, templates of package header
 	OptionsPreflightBypass bool              // CORS preflights pass without a certificate
 
-	OriginTLS      OriginTLS     // for https origins
-	ConnectTimeout time.Duration // to the origin, with its TLS handshake; 0 = 10 s
-	OriginTimeout  time.Duration // until the origin's response head; 0 = 100 s
+	OriginTLS      OriginTLS      // for https origins
+	OriginGuard    *egress.Policy // which addresses may be dialled for it; nil: any
+	ConnectTimeout time.Duration  // to the origin, with its TLS handshake; 0 = 10 s
+	OriginTimeout  time.Duration  // until the origin's response head; 0 = 100 s
 
-	Deny Denial
+	Deny   Denial
+	Cookie Cookie
+}
+
+// A Cookie says how the session cookie differs from the default: HttpOnly, for
+// the whole host name, SameSite=None. It is always Secure.
+type Cookie struct {
+	Readable  bool          // by scripts: without HttpOnly
+	SameSite  http.SameSite // 0 = None
+	ScopePath bool          // for the application's path alone
 }
 
 // An OriginTLS is how a TLS connection to an origin is made. Connections are
@@ -110,6 +122,7 @@ type Policy struct {
 	Name                      string
 	Action                    Action
 	Include, Require, Exclude []Selector
+	SessionDuration           time.Duration // of whom it admits; 0 = the application's
 }
 
 // A Selector matches by exactly one of its fields; CA narrows it to clients

@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -85,8 +86,9 @@ func (t *token) pair() string { return t.cookie[:len(cookieName)+len("=")+len(t.
 // tokenKey names a client at an application; the key that signs and the
 // generation are the snapshot's.
 type tokenKey struct {
-	leaf [sha256.Size]byte
-	app  *application
+	leaf    [sha256.Size]byte
+	app     *application
+	session time.Duration
 }
 
 // tokens are the remembered ones of a client at an application. A signature
@@ -96,9 +98,10 @@ type tokens struct {
 	assertion, session token
 }
 
-// tokensFor returns the header token and the cookie token of a verified client.
-func (s *snapshot) tokensFor(c *client, app *application, v *verdict, now time.Time) (assertion, session token, err error) {
-	key := tokenKey{c.leafID, app}
+// tokensFor returns the header token and the cookie token of a verified client
+// about whom was decided.
+func (s *snapshot) tokensFor(c *client, d *decision, now time.Time) (assertion, session token, err error) {
+	key := tokenKey{c.leafID, d.app, cmp.Or(d.session, d.app.session)}
 	t, ok := s.tokens.get(key)
 	if !ok {
 		t = s.tokens.getOrPut(key, new(tokens))
@@ -106,12 +109,12 @@ func (s *snapshot) tokensFor(c *client, app *application, v *verdict, now time.T
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !now.Before(t.assertion.renewAt) {
-		if t.assertion, err = s.issue(c, app, v, now, assertionLife); err != nil {
+		if t.assertion, err = s.issue(c, d, now, assertionLife); err != nil {
 			return token{}, token{}, err
 		}
 	}
 	if !now.Before(t.session.renewAt) {
-		if t.session, err = s.issue(c, app, v, now, app.session); err != nil {
+		if t.session, err = s.issue(c, d, now, key.session); err != nil {
 			return token{}, token{}, err
 		}
 	}
@@ -119,7 +122,8 @@ func (s *snapshot) tokensFor(c *client, app *application, v *verdict, now time.T
 }
 
 // issue signs a token that ends after life, or with the leaf if that is sooner.
-func (s *snapshot) issue(c *client, app *application, v *verdict, now time.Time, life time.Duration) (token, error) {
+func (s *snapshot) issue(c *client, d *decision, now time.Time, life time.Duration) (token, error) {
+	app, v := d.app, d.verdict
 	ends := now.Add(life).Truncate(time.Second)
 	if v.notAfter.Before(ends) {
 		ends = v.notAfter.Truncate(time.Second)
@@ -140,16 +144,25 @@ func (s *snapshot) issue(c *client, app *application, v *verdict, now time.Time,
 		value: value,
 		// At least a second, or the last moments of a leaf would sign without pause.
 		renewAt: now.Add(max(ends.Sub(now)/2, time.Second)),
-		cookie:  setCookie(value, ends),
+		cookie:  setCookie(app.cookie, value, ends),
 	}, nil
 }
 
-// setCookie has the reference product's attributes. SameSite=None is safe
-// here: the cookie admits nobody without the certificate itself.
-func setCookie(value string, ends time.Time) string {
+// at returns the cookie of an application at a path. By default it has the
+// reference product's attributes. SameSite=None is safe here: the cookie admits
+// nobody without the certificate itself.
+func (c Cookie) at(path string) http.Cookie {
 	cookie := http.Cookie{ //nolint:gosec // SameSite=None, see above
-		Name: cookieName, Value: value, Path: "/", Expires: ends.UTC(),
-		HttpOnly: true, Secure: true, SameSite: http.SameSiteNoneMode,
+		Name: cookieName, Path: "/", HttpOnly: !c.Readable, Secure: true, SameSite: cmp.Or(c.SameSite, http.SameSiteNoneMode),
 	}
+	if c.ScopePath {
+		cookie.Path = path
+	}
+	return cookie
+}
+
+// setCookie returns the line that sets an application's cookie.
+func setCookie(cookie http.Cookie, value string, ends time.Time) string { //nolint:gosec // of Cookie.at
+	cookie.Value, cookie.Expires = value, ends.UTC()
 	return cookie.String()
 }

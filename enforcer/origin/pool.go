@@ -256,7 +256,11 @@ func (p *Pool) Close() {
 func (h *host) dial(ctx context.Context, t *Target, second bool) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(t.ConnectTimeout, h.pool.connect))
 	defer cancel()
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", h.key.addr)
+	var dialer net.Dialer
+	if h.key.guarded {
+		dialer.Control = h.key.guard.Control
+	}
+	raw, err := dialer.DialContext(ctx, "tcp", h.key.addr)
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "origin_connect", "connecting to the origin: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/url"
 	"time"
+
+	"github.com/certvigil/certvigil/internal/egress"
 )
 
 // The schemes of a Target.
@@ -29,6 +31,10 @@ type Target struct {
 	// with the same scheme, address, ID and timeouts.
 	ID string
 
+	// Guard says which addresses may be dialled, by the address that the name has
+	// then; nil: any.
+	Guard *egress.Policy
+
 	ConnectTimeout time.Duration // with the TLS handshake; 0 = the pool's
 	HeaderTimeout  time.Duration // until the response head; 0 = the pool's
 }
@@ -45,11 +51,20 @@ func Address(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// A key names an origin. The timeouts are part of it, since all requests over
+// A key names an origin. What may be dialled is part of it: a connection that
+// one target may have must not serve another that may not. The timeouts are part of it, since all requests over
 // an HTTP/2 connection wait by those that it was made with.
 type key struct {
 	scheme, addr, id string
 	connect, header  time.Duration
+	guarded          bool
+	guard            egress.Policy
 }
 
-func (t *Target) key() key { return key{t.Scheme, t.Addr, t.ID, t.ConnectTimeout, t.HeaderTimeout} }
+func (t *Target) key() key {
+	k := key{scheme: t.Scheme, addr: t.Addr, id: t.ID, connect: t.ConnectTimeout, header: t.HeaderTimeout}
+	if t.Guard != nil {
+		k.guarded, k.guard = true, *t.Guard
+	}
+	return k
+}
