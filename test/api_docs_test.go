@@ -32,15 +32,16 @@ func TestDocumentedCommands(t *testing.T) {
 	m := newManager(t, w, s)
 
 	blocks := shellBlock.FindAllStringSubmatch(string(doc), -1)
-	if len(blocks) < 14 {
+	if len(blocks) < 20 {
 		t.Fatalf("docs/api.md shows %d blocks of commands", len(blocks))
 	}
 	var id string
-	ids := map[string]string{} // of destinations and policies, by the variable that has it
+	ids := map[string]string{} // of other objects, by the variable that has it
 	for _, block := range blocks {
 		script := "set -euo pipefail\nexport NO_PROXY='*'\n" +
 			"BASE=http://" + s.admin + "/client/v4/accounts/0123456789abcdef\nTOKEN=" + m.token + "\nID=" + id +
-			"\nHOOK=" + hook.URL + "\nDESTINATION=" + ids["DESTINATION"] + "\nPOLICY=" + ids["POLICY"] + "\n" + block[1]
+			"\nHOOK=" + hook.URL + "\nDESTINATION=" + ids["DESTINATION"] + "\nPOLICY=" + ids["POLICY"] +
+			"\nAPP=" + ids["APP"] + "\nSTAFF=" + ids["STAFF"] + "\n" + block[1]
 		r := runWithInput(t, w.dir, []byte(script), "bash", "-s")
 		var envelope struct {
 			Success bool            `json:"success"`
@@ -56,7 +57,7 @@ func TestDocumentedCommands(t *testing.T) {
 		if id == "" {
 			id = made.ID
 		}
-		for name, collection := range map[string]string{"DESTINATION": "destinations/webhooks\"", "POLICY": "policies\""} {
+		for name, collection := range map[string]string{"DESTINATION": "destinations/webhooks\"", "POLICY": "v3/policies\"", "APP": "access/apps\"", "STAFF": "access/policies\""} {
 			if ids[name] == "" && strings.Contains(block[1], collection) {
 				ids[name] = made.ID
 			}

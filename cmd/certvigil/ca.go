@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/certvigil/certvigil/internal/alert"
-	"github.com/certvigil/certvigil/internal/app"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/store"
@@ -53,12 +52,12 @@ given take the place of all that are stored.`,
 				if err != nil {
 					return fmt.Errorf("adding %s: %w", args[0], err)
 				}
-				bundles, err := st.Bundles(cmd.Context())
+				ambiguous, err := e.ambiguousNames(cmd.Context(), st)
 				if err != nil {
 					return err
 				}
 				e.warn(warnings)
-				e.warn(app.AmbiguousNames(e.outline().Applications, bundles))
+				e.warn(ambiguous)
 				return e.print(b, func() { e.addedBundle(b, created) })
 			})
 		},
@@ -115,7 +114,11 @@ func newCAList(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				e.warn(app.AmbiguousNames(e.outline().Applications, bundles))
+				ambiguous, err := e.ambiguousNames(cmd.Context(), s)
+				if err != nil {
+					return err
+				}
+				e.warn(ambiguous)
 				return e.print(orEmpty(bundles), func() { e.bundleTable(bundles) })
 			})
 		},

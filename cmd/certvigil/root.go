@@ -168,6 +168,17 @@ func (e *env) outline() config.Outline {
 	return o
 }
 
+// ambiguousNames warns of policies, of the configuration and of the API, that go
+// by a name that several CAs may give.
+func (e *env) ambiguousNames(ctx context.Context, s *store.Store) ([]string, error) {
+	bundles, err := s.Bundles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	apps, err := app.Guarded(ctx, e.outline().Applications, s)
+	return app.AmbiguousNames(apps, bundles), err
+}
+
 // actor is who runs the command line, for the audit row.
 func actor() inventory.Actor {
 	name := "unknown"

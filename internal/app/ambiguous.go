@@ -23,22 +23,27 @@ func StoredWarnings(ctx context.Context, cfg *config.Config) []string {
 	if err != nil {
 		return nil
 	}
-	return AmbiguousNames(cfg.Applications, bundles)
+	apps, err := Guarded(ctx, cfg.Applications, s)
+	if err != nil {
+		return nil
+	}
+	return AmbiguousNames(apps, bundles)
 }
 
 // AmbiguousNames warns of policies that go by a name where several CAs may
 // give it: whoever holds any of them can be anyone.
-func AmbiguousNames(apps []config.Application, bundles []inventory.Bundle) []string {
+func AmbiguousNames(apps []inventory.Application, bundles []inventory.Bundle) []string {
 	var warnings []string
 	for _, app := range apps {
-		if !severalVouch(app, bundles) {
+		i := slices.IndexFunc(app.Places, func(p inventory.Place) bool { return severalVouch(p.Hostname, bundles) })
+		if i < 0 {
 			continue
 		}
 		for _, p := range app.Policies {
-			for _, s := range slices.Concat(p.Include, p.Require, p.Exclude) {
+			for _, s := range p.Selectors() {
 				if s.CA == "" && s.Name() != "" {
 					warnings = append(warnings, fmt.Sprintf("policy %q of application %q goes by %s, and several CAs vouch for clients of %s: add ca to the selector, or any of them may give that name",
-						p.Name, app.Name, s.Name(), app.Hostname))
+						p.Name, app.Name, s.Name(), app.Places[i].Hostname))
 				}
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/certvigil/certvigil/internal/alert"
-	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/store"
 	"github.com/certvigil/certvigil/scanner"
@@ -58,8 +57,13 @@ func (a *App) warn(ctx context.Context, r roster, groups []store.Group) {
 	if err != nil || !guards(cfg) {
 		return
 	}
-	a.warnHostnames(bundles, cfg)
-	a.warnPolicies(bundles, cfg)
+	apps, err := Guarded(ctx, cfg.Applications, a.store)
+	if err != nil {
+		a.log.Warn("reading the applications", "error", err)
+		return
+	}
+	a.warnHostnames(bundles, apps)
+	a.warnPolicies(bundles, apps)
 }
 
 // recallScan has the metrics tell of the last scan until there is another: while
@@ -107,12 +111,14 @@ func (a *App) warnOrphans(ctx context.Context, r roster) {
 }
 
 // warnHostnames names applications and CAs that do not find each other.
-func (a *App) warnHostnames(bundles []inventory.Bundle, cfg *config.Config) {
-	for _, app := range unvouched(cfg.Applications, bundles) {
-		a.log.Warn("an application has no CA: it refuses every client", "application", app.Name, "hostname", app.Hostname)
+func (a *App) warnHostnames(bundles []inventory.Bundle, apps []inventory.Application) {
+	for _, app := range unvouched(apps, bundles) {
+		for _, name := range unvouchedNames(app, bundles) {
+			a.log.Warn("an application has no CA: it refuses every client", "application", app.Name, "hostname", name)
+		}
 	}
 	for _, b := range bundles {
-		for _, h := range strays(b, cfg.Applications) {
+		for _, h := range strays(b, apps) {
 			a.log.Warn("a CA is associated with a host name that no application has", "ca", b.Name, "hostname", h)
 		}
 	}
@@ -120,23 +126,28 @@ func (a *App) warnHostnames(bundles []inventory.Bundle, cfg *config.Config) {
 
 // warnPolicies names policies that ask for a CA that is not stored, and those
 // that take any CA's word for a name where there are several.
-func (a *App) warnPolicies(bundles []inventory.Bundle, cfg *config.Config) {
-	var names []string
-	for _, b := range bundles {
-		names = append(names, b.Name)
-	}
-	for _, app := range cfg.Applications {
+func (a *App) warnPolicies(bundles []inventory.Bundle, apps []inventory.Application) {
+	for _, app := range apps {
 		for _, p := range app.Policies {
-			for _, s := range slices.Concat(p.Include, p.Require, p.Exclude) {
-				if s.CA != "" && !slices.Contains(names, s.CA) {
-					a.log.Warn("a policy names a CA that is not stored: it matches nobody", "application", app.Name, "policy", p.Name, "ca", s.CA)
-				}
+			for _, ca := range unknownCAs(p.Policy, bundles) {
+				a.log.Warn("a policy names a CA that is not stored: it matches nobody", "application", app.Name, "policy", p.Name, "ca", ca)
 			}
 		}
 	}
-	for _, w := range AmbiguousNames(cfg.Applications, bundles) {
+	for _, w := range AmbiguousNames(apps, bundles) {
 		a.log.Warn("configuration", "warning", w)
 	}
+}
+
+// unknownCAs returns the names of CAs that a policy asks for and nobody stored.
+func unknownCAs(p inventory.Policy, bundles []inventory.Bundle) []string {
+	var unknown []string
+	for _, s := range p.Selectors() {
+		if s.CA != "" && !slices.ContainsFunc(bundles, func(b inventory.Bundle) bool { return b.Name == s.CA }) {
+			unknown = append(unknown, s.CA)
+		}
+	}
+	return unknown
 }
 
 // covered reports whether any rule with a target tells of the item.

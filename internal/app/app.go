@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,7 +67,9 @@ type App struct {
 	stored  alerting.Stored // the policies and destinations in force
 	overdue bool            // cfg could not be put in force again: the watcher does
 	lists   *listCache
-	signing []string // kids of the signing keys in force, in their order
+	signing []string      // kids of the signing keys in force, in their order
+	overlap time.Duration // for which they stay published after they signed
+	guarded []string      // names of the applications in force
 
 	store     *store.Store
 	enforcer  *enforcer.Enforcer
@@ -229,8 +232,11 @@ func (a *App) enforcerOptions() enforcer.Options {
 	return o
 }
 
-// guards reports whether there is anything for the enforcer to do.
-func guards(cfg *config.Config) bool { return cfg.Enforcer.Listen != "" && len(cfg.Applications) > 0 }
+// guards reports whether there is a listener to guard with, also while there is
+// no application: the first one may come by the API.
+func guards(cfg *config.Config) bool {
+	return cfg.Enforcer.Listen != "" && len(cfg.Enforcer.Certificates) > 0
+}
 
 // applyTrust hands the enforcer the present state. On an error the last good
 // one stays in force.
@@ -249,8 +255,24 @@ func (a *App) applyTrust(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	a.metrics.TrustGeneration(state.Generation)
-	a.signing = kids(state.SigningKeys)
+	a.signing, a.overlap = kids(state.SigningKeys), overlap(state.Applications)
+	a.forget(state.Applications)
 	return nil
+}
+
+// forget drops the metrics of applications that are in force no longer: the API
+// may make and rename any number in the course of time.
+func (a *App) forget(apps []enforcer.Application) {
+	var names []string
+	for _, app := range apps {
+		names = append(names, app.Name)
+	}
+	for _, name := range a.guarded {
+		if !slices.Contains(names, name) {
+			a.metrics.Forget(name)
+		}
+	}
+	a.guarded = names
 }
 
 func (a *App) buildAdmin(context.Context) error {
@@ -301,7 +323,7 @@ func (a *App) listen() error {
 		return err
 	}
 	if !guards(a.cfg) {
-		a.log.Info("guarding nothing", "applications", len(a.cfg.Applications), "enforcer_listen", a.cfg.Enforcer.Listen)
+		a.log.Info("guarding nothing", "server_certificates", len(a.cfg.Enforcer.Certificates), "enforcer_listen", a.cfg.Enforcer.Listen)
 		return nil
 	}
 	return a.serveOn("enforcer", "enforcer.listen", a.cfg.Enforcer.Listen, a.enforcer.Serve)

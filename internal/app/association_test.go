@@ -29,7 +29,7 @@ func TestAssociations(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			apps := []config.Application{{Name: "app", Hostname: tc.application, Policies: []config.Policy{{Action: tc.action}}}}
+			apps := declaredApplications([]config.Application{{Name: "app", Hostname: tc.application, Policies: []config.Policy{{Action: tc.action}}}})
 			bundle := inventory.Bundle{Name: "ca", Hostnames: []string{tc.associated}}
 			if got := len(unvouched(apps, []inventory.Bundle{bundle})) == 1; got != tc.unvouched {
 				t.Errorf("unvouched = %v, want %v", got, tc.unvouched)
@@ -71,7 +71,7 @@ func TestSeveralVouch(t *testing.T) {
 		for _, h := range tc.bundles {
 			bundles = append(bundles, inventory.Bundle{Hostnames: []string{h}})
 		}
-		if got := severalVouch(config.Application{Hostname: tc.application}, bundles); got != tc.want {
+		if got := severalVouch(tc.application, bundles); got != tc.want {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
 		}
 	}
@@ -83,14 +83,14 @@ func TestWarnPolicies(t *testing.T) {
 	log := &record{}
 	a := &App{log: slog.New(slog.NewTextHandler(log, nil))}
 	root, partner := inventory.Bundle{Name: "root", Hostnames: []string{orders}}, inventory.Bundle{Name: "partner", Hostnames: []string{orders}}
-	cfg := &config.Config{Applications: []config.Application{{Name: "orders", Hostname: orders, Policies: []config.Policy{
+	apps := declaredApplications([]config.Application{{Name: "orders", Hostname: orders, Policies: []config.Policy{
 		{Name: "mine", Include: []config.Selector{{CommonName: config.Texts{"x"}, CA: "root"}, {Certificate: true}, {Fingerprint: config.Texts{"f"}}}},
 		{Name: "anyone's", Require: []config.Selector{{SANDNS: config.Texts{"x"}}}},
 		{Name: "nobody's", Exclude: []config.Selector{{SANURI: config.Texts{"x"}, CA: "absent"}}},
-	}}}}
-	a.warnPolicies([]inventory.Bundle{root}, cfg)
+	}}})
+	a.warnPolicies([]inventory.Bundle{root}, apps)
 	one := log.String()
-	a.warnPolicies([]inventory.Bundle{root, partner}, cfg)
+	a.warnPolicies([]inventory.Bundle{root, partner}, apps)
 	two := strings.TrimPrefix(log.String(), one)
 	const absent, doubtful = `a policy names a CA that is not stored: it matches nobody" application=orders policy=nobody's ca=absent`, `policy \"anyone's\" of application \"orders\" goes by san_dns, and several CAs vouch`
 	if strings.Count(one, "\n") != 1 || !strings.Contains(one, absent) {

@@ -28,10 +28,6 @@ type Explanation = enforcer.Explanation
 // Explain answers a question as a listener of this configuration and store
 // would, by its own code.
 func Explain(ctx context.Context, cfg *config.Config, s *store.Store, q Question) (Explanation, error) {
-	if len(cfg.Applications) == 0 {
-		return Explanation{}, fault.New(fault.Invalid, "application", "%s has no [[application]]: there is nothing to be admitted to", cfg.File).
-			WithHint("see docs/config.md: guard an application")
-	}
 	asked := enforcer.Question{Host: q.Host, Path: q.Path, Method: q.Method, Addr: q.Addr.Unmap().WithZone(""), At: q.At}
 	var err error
 	if len(q.Certificates) > 0 {
@@ -47,6 +43,10 @@ func Explain(ctx context.Context, cfg *config.Config, s *store.Store, q Question
 	state, err := enforcerState(ctx, cfg, s, lists, q.At)
 	if err != nil {
 		return Explanation{}, err
+	}
+	if len(state.Applications) == 0 {
+		return Explanation{}, fault.New(fault.Invalid, "application", "%s has no [[application]], and the API has made none: there is nothing to be admitted to", cfg.File).
+			WithHint("see docs/config.md: guard an application")
 	}
 	if err := e.Apply(state); err != nil {
 		return Explanation{}, err

@@ -144,7 +144,7 @@ func (a *App) checkFixed(next *config.Config) error {
 		return needsRestart("admin.tls_cert", "plain HTTP to TLS or back")
 	}
 	if guards(a.cfg) != guards(next) {
-		return needsRestart("application", "some to none or back")
+		return needsRestart("enforcer.certificate", "some to none or back")
 	}
 	return nil
 }

@@ -258,7 +258,7 @@ func TestReload_Refuses(t *testing.T) {
 		"enforcer.listen":  {change(enforcer+`listen = "127.0.0.1:0"`, enforcer+`listen = "127.0.0.1:1"`), "enforcer.listen"},
 		"handshakes":       {change(enforcer, "[enforcer.limits]\nhandshakes = 2\n"+enforcer), "enforcer.limits.handshakes"},
 		"lifetime":         {change(enforcer, "[enforcer.limits]\nconnection_lifetime = \"1h\"\n"+enforcer), "enforcer.limits.connection_lifetime"},
-		"no application":   {"[admin]\nlisten = \"127.0.0.1:0\"\n[enforcer]\nlisten = \"127.0.0.1:0\"\n", "application"},
+		"no certificate":   {"[admin]\nlisten = \"127.0.0.1:0\"\n[enforcer]\nlisten = \"127.0.0.1:0\"\n", "enforcer.certificate"},
 		"an unknown key":   {change(admin, admin+"lissten = \"x\"\n"), "admin.lissten"},
 		"no TOML":          {"[", ""},
 	} {

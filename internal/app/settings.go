@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -12,10 +13,12 @@ import (
 )
 
 // applySettings gives the applications what the API says of their hostnames,
-// where the configuration leaves it out. The lists are of the same order.
+// where the configuration leaves it out. The declared ones come first, in their
+// order.
 func applySettings(apps []enforcer.Application, declared []config.Application, settings []inventory.HostnameSetting) {
-	for i, a := range declared {
-		if s, ok := settingOf(a.Hostname, settings); ok && !a.ForwardingGiven && s.ForwardClientCert {
+	for i := range apps {
+		given := i < len(declared) && declared[i].ForwardingGiven
+		if s, ok := settingOf(apps[i].Hostname, settings); ok && !given && s.ForwardClientCert {
 			apps[i].Forwarding = enforcer.ForwardEvery
 		}
 	}
@@ -34,13 +37,12 @@ func settingOf(name string, settings []inventory.HostnameSetting) (inventory.Hos
 }
 
 // settingRemarks tells which settings do not do what they say.
-func settingRemarks(declared []config.Application, settings []inventory.HostnameSetting) []string {
+func settingRemarks(apps []inventory.Application, settings []inventory.HostnameSetting) []string {
 	var remarks []string
 	for _, s := range settings {
 		covered := false
-		for _, a := range declared {
-			own, ok := settingOf(a.Hostname, settings)
-			if !ok || own.Hostname != s.Hostname {
+		for _, a := range apps {
+			if !takesSetting(a, s, settings) {
 				continue
 			}
 			covered = true
@@ -57,16 +59,28 @@ func settingRemarks(declared []config.Application, settings []inventory.Hostname
 	return remarks
 }
 
-// v4Options says what the reference-compatible API works on. Its settings are
+// takesSetting reports whether a setting is that of any place of an application.
+func takesSetting(a inventory.Application, s inventory.HostnameSetting, settings []inventory.HostnameSetting) bool {
+	return slices.ContainsFunc(a.Places, func(p inventory.Place) bool {
+		own, ok := settingOf(p.Hostname, settings)
+		return ok && own.Hostname == s.Hostname
+	})
+}
+
+// v4Options says what the reference-compatible API works on. What it stores is
 // remarked on by the configuration that is in force.
 func (a *App) v4Options() v4.Options {
 	service := inventory.New(a.store, a.o.Now)
+	applications := inventory.NewApplications(a.store, declaration{a})
 	return v4.Options{
 		Reader: service, Editor: service, Settings: service, Alerting: a.alertingService(), AccountID: a.cfg.Admin.AccountID,
-		Remarks: func(list []inventory.HostnameSetting) []string {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			return settingRemarks(a.cfg.Applications, list)
+		Applications: applications, ApplicationRemarks: a.remarkApplication,
+		Remarks: func(ctx context.Context, list []inventory.HostnameSetting) []string {
+			apps, err := applications.Applications(ctx)
+			if err != nil {
+				return nil // the list is stored; what is said of it is no matter
+			}
+			return settingRemarks(apps, list)
 		},
 	}
 }

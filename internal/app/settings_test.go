@@ -43,7 +43,7 @@ func TestSettings(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			apps := []enforcer.Application{{Forwarding: enforcer.Forwarding(tt.app.Forwarding)}}
+			apps := []enforcer.Application{{Hostname: tt.app.Hostname, Forwarding: enforcer.Forwarding(tt.app.Forwarding)}}
 			if apps[0].Forwarding == "" {
 				apps[0].Forwarding = enforcer.ForwardOff
 			}
@@ -51,7 +51,7 @@ func TestSettings(t *testing.T) {
 			if apps[0].Forwarding != tt.want {
 				t.Errorf("forwarding %q, want %q", apps[0].Forwarding, tt.want)
 			}
-			remarks := settingRemarks([]config.Application{tt.app}, tt.settings)
+			remarks := settingRemarks(declaredApplications([]config.Application{tt.app}), tt.settings)
 			if got := strings.Join(remarks, "\n"); (tt.remark == "") != (got == "") || !strings.Contains(got, tt.remark) {
 				t.Errorf("remarks %q, want one of %q", remarks, tt.remark)
 			}

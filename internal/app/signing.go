@@ -70,25 +70,28 @@ func planSigning(keys []store.SigningKey, now time.Time, rotation, overlap time.
 // overlap is how long a key stays published after its last token: no token
 // outlives it. Replicas look at the keys every hour, so one may sign that much
 // longer.
-func overlap(cfg *config.Config) time.Duration {
+func overlap(apps []enforcer.Application) time.Duration {
 	longest := minOverlap
-	for _, a := range cfg.Applications {
-		longest = max(longest, a.SessionDuration.Duration+rotateEvery)
+	for _, a := range apps {
+		longest = max(longest, a.SessionDuration+rotateEvery)
+		for _, p := range a.Policies {
+			longest = max(longest, p.SessionDuration+rotateEvery)
+		}
 	}
 	return longest
 }
 
-func signingPlanOf(ctx context.Context, cfg *config.Config, s *store.Store, now time.Time) (signingPlan, error) {
+func signingPlanOf(ctx context.Context, cfg *config.Config, s *store.Store, overlap time.Duration, now time.Time) (signingPlan, error) {
 	stored, err := s.SigningKeys(ctx)
 	if err != nil {
 		return signingPlan{}, err
 	}
-	return planSigning(stored, now, cfg.Enforcer.KeyRotation.Duration, overlap(cfg)), nil
+	return planSigning(stored, now, cfg.Enforcer.KeyRotation.Duration, overlap), nil
 }
 
 // signingKeys returns the keys of the JWTs, and makes the first one.
-func signingKeys(ctx context.Context, cfg *config.Config, s *store.Store, now time.Time) ([]enforcer.SigningKey, error) {
-	plan, err := signingPlanOf(ctx, cfg, s, now)
+func signingKeys(ctx context.Context, cfg *config.Config, s *store.Store, overlap time.Duration, now time.Time) ([]enforcer.SigningKey, error) {
+	plan, err := signingPlanOf(ctx, cfg, s, overlap, now)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +99,7 @@ func signingKeys(ctx context.Context, cfg *config.Config, s *store.Store, now ti
 		if err := addSigningKey(ctx, s); err != nil {
 			return nil, fmt.Errorf("making a signing key: %w", err)
 		}
-		if plan, err = signingPlanOf(ctx, cfg, s, now); err != nil {
+		if plan, err = signingPlanOf(ctx, cfg, s, overlap, now); err != nil {
 			return nil, err
 		}
 	}
@@ -132,7 +135,7 @@ func (a *App) rotateKeys(ctx context.Context) error {
 	if !guards(a.cfg) {
 		return nil
 	}
-	plan, err := signingPlanOf(ctx, a.cfg, a.store, a.o.Now())
+	plan, err := signingPlanOf(ctx, a.cfg, a.store, a.overlap, a.o.Now())
 	if err != nil {
 		return err
 	}
@@ -149,7 +152,7 @@ func (a *App) rotateKeys(ctx context.Context) error {
 		a.log.Info("removed a signing key: the last token that it signed has ended", "kid", kid)
 	}
 	if plan.due || len(plan.ended) > 0 {
-		if plan, err = signingPlanOf(ctx, a.cfg, a.store, a.o.Now()); err != nil {
+		if plan, err = signingPlanOf(ctx, a.cfg, a.store, a.overlap, a.o.Now()); err != nil {
 			return err
 		}
 	}

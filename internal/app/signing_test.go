@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/certvigil/certvigil/enforcer"
 	"github.com/certvigil/certvigil/internal/alert"
-	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/store"
 )
 
@@ -78,9 +78,7 @@ func TestPlanSigning_TokensVerifyUntilTheyEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := config.Default()
-			cfg.Applications = []config.Application{{SessionDuration: config.Duration{Duration: tt.session}}}
-			span := overlap(&cfg)
+			span := overlap([]enforcer.Application{{SessionDuration: time.Hour, Policies: []enforcer.Policy{{SessionDuration: tt.session}, {}}}})
 			const step = 20 * time.Minute
 			var keys []store.SigningKey
 			var sets []map[string]bool     // what was published at each step

@@ -21,24 +21,37 @@ func enforcerState(ctx context.Context, cfg *config.Config, s *store.Store, cach
 	if err != nil {
 		return enforcer.State{}, err
 	}
-	keys, err := signingKeys(ctx, cfg, s, now)
+	stored, err := storedApplications(cfg, trust.Access.Applications)
 	if err != nil {
 		return enforcer.State{}, err
 	}
 	state := declared(cfg)
+	if err := giveAudiences(ctx, s, state.Applications); err != nil {
+		return enforcer.State{}, err
+	}
+	state.Applications = append(state.Applications, stored...)
+	keys, err := signingKeys(ctx, cfg, s, overlap(state.Applications), now)
+	if err != nil {
+		return enforcer.State{}, err
+	}
 	applySettings(state.Applications, cfg.Applications, trust.Settings)
 	state.Generation, state.SigningKeys = trust.Generation, keys
 	state.Revoked, state.RevokedKeys, state.RevocationLists = set(trust.Revoked), set(trust.RevokedKeys), lists
 	for _, b := range trust.Bundles {
 		state.Bundles = append(state.Bundles, bundle(b))
 	}
-	for i := range state.Applications {
-		app := &state.Applications[i]
-		if app.AUD, err = s.Audience(ctx, app.ID); err != nil {
-			return enforcer.State{}, err
+	return state, nil
+}
+
+// giveAudiences gives declared applications their AUD; those of the API are
+// stored with theirs.
+func giveAudiences(ctx context.Context, s *store.Store, apps []enforcer.Application) (err error) {
+	for i := range apps {
+		if apps[i].AUD, err = s.Audience(ctx, apps[i].ID); err != nil {
+			return err
 		}
 	}
-	return state, nil
+	return nil
 }
 
 func bundle(b inventory.Bundle) enforcer.Bundle {

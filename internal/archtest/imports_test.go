@@ -16,7 +16,7 @@ import (
 const module = "github.com/certvigil/certvigil/"
 
 // The inner ring: words and rules that everything else may speak of.
-var inner = []string{"internal/alert", "internal/alerting", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inventory", "internal/san"}
+var inner = []string{"internal/access", "internal/alert", "internal/alerting", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inventory", "internal/san"}
 
 // mayImport lists, for each package, the packages of this module that its
 // production code may import. Arrows point inward: the three subsystems never
@@ -24,6 +24,7 @@ var inner = []string{"internal/alert", "internal/alerting", "internal/cert", "in
 // never import each other; only internal/app knows everybody. A new package
 // takes its place here first.
 var mayImport = map[string][]string{
+	"internal/access":    {"internal/fault", "internal/glob"},
 	"internal/fault":     {},
 	"internal/alert":     {"internal/fault"},
 	"internal/cert":      {"internal/fault"},
@@ -37,7 +38,7 @@ var mayImport = map[string][]string{
 	"internal/ratelimit": {},
 	"internal/san":       {"internal/fault", "internal/glob"},
 	"internal/alerting":  {"internal/alert", "internal/egress", "internal/fault", "internal/inventory"},
-	"internal/inventory": {"internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/hostname", "internal/san"},
+	"internal/inventory": {"internal/access", "internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/hostname", "internal/san"},
 
 	"templates":             {"internal/alert", "internal/cert", "internal/fault"},
 	"scanner":               {"internal/alert", "internal/fault"},
@@ -55,7 +56,7 @@ var mayImport = map[string][]string{
 	"internal/api":             append([]string{"internal/ratelimit", "internal/api/v4", "templates"}, inner...),
 	"internal/api/v4":          inner,
 	"internal/dashboard":       append([]string{"templates"}, inner...),
-	"internal/config":          {"internal/alert", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "templates"},
+	"internal/config":          {"internal/access", "internal/alert", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "templates"},
 	"internal/metrics":         {"internal/alert", "internal/fault"},
 	"internal/certtest":        {},
 	"internal/demo":            {"internal/alert", "internal/certtest", "internal/fault"},

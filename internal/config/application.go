@@ -3,10 +3,9 @@ package config
 import (
 	"fmt"
 	"maps"
-	"path"
 	"slices"
-	"strings"
 
+	"github.com/certvigil/certvigil/internal/access"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/header"
 	"github.com/certvigil/certvigil/internal/hostname"
@@ -18,7 +17,7 @@ func (c *checker) validateApplications(apps []Application) {
 		a, at := &apps[i], fmt.Sprintf("application[%d]", i)
 		c.validateName(at, a.Name, names)
 		c.validateHostname(at+".hostname", a)
-		c.validatePath(at+".path", a.Path)
+		c.check(at+".path", access.CheckPath(a.Path))
 		c.validateOrigin(at, a)
 		c.validateDenial(at, a)
 		c.validatePositive(at+".session_duration", a.SessionDuration)
@@ -47,13 +46,10 @@ func (c *checker) validateHostname(key string, a *Application) {
 	a.Hostname = name
 }
 
-// validatePath wants a clean prefix, so that one request has one application.
-func (c *checker) validatePath(key, prefix string) {
-	if prefix == "/" {
-		return
-	}
-	if !strings.HasPrefix(prefix, "/") || path.Clean(prefix) != prefix || strings.ContainsAny(prefix, "%\\?#;* \x00") {
-		c.fail(key, `write "/" or a prefix such as "/admin", decoded and without a slash at its end`, "%q is no path prefix", prefix)
+// check records what is wrong with the text of a key, and how to mend it.
+func (c *checker) check(key string, err error) {
+	if err != nil {
+		c.fail(key, fault.Hint(err), "%s", err)
 	}
 }
 
@@ -61,9 +57,7 @@ func (c *checker) validateRequestHeaders(at string, headers map[string]string) {
 	spelled := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		key, folded := join(at, name), header.Fold(name)
-		if err := header.CheckName(name); err != nil {
-			c.fail(key, fault.Hint(err), "%s", err)
-		}
+		c.check(key, header.CheckName(name))
 		if other, taken := spelled[folded]; taken {
 			c.fail(key, "keep one of them", "origins may take it for %q: case does not count, nor which sign stands between the words", other)
 		}

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/certvigil/certvigil/internal/access"
 	"github.com/certvigil/certvigil/templates"
 )
 
@@ -93,6 +94,9 @@ type Enforcer struct {
 	AccessLogSample float64       `toml:"access_log_sample"` // 0 to 1: the share of admitted requests
 	Limits          Limits        `toml:"limits"`
 	Certificates    []Certificate `toml:"certificate"`
+
+	DefaultOrigin       string `toml:"default_origin"`        // of applications that the API makes without one; "" = none
+	AllowPrivateOrigins bool   `toml:"allow_private_origins"` // for those that the API makes
 }
 
 // What a revocation list past its grace does.
@@ -115,7 +119,7 @@ type Limits struct {
 }
 
 // Proxies returns the trusted proxies as prefixes.
-func (e Enforcer) Proxies() []netip.Prefix { return prefixes(e.TrustedProxies) }
+func (e Enforcer) Proxies() []netip.Prefix { return access.Prefixes(e.TrustedProxies) }
 
 // A Certificate is a server certificate of the guarding listener.
 type Certificate struct {

@@ -8,16 +8,12 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/certvigil/certvigil/internal/access"
 	"github.com/certvigil/certvigil/templates"
 )
 
-const (
-	maxDenyMessage = 1000 // characters
-	maxDenyPage    = 256 << 10
-)
+const maxDenyPage = 256 << 10
 
 // DenyTarget returns where people are redirected to, nil without DenyURL.
 func (a Application) DenyTarget() *url.URL {
@@ -30,9 +26,9 @@ func (a Application) DenyTarget() *url.URL {
 
 // validateDenial checks what an application answers to whom it denies.
 func (c *checker) validateDenial(at string, a *Application) {
-	c.validateDenyMessage(at+".custom_deny_message", a.DenyMessage)
+	c.check(at+".custom_deny_message", access.CheckMessage(a.DenyMessage))
 	if a.DenyURL != "" {
-		c.validateDenyURL(at+".custom_non_identity_deny_url", a.DenyURL)
+		c.check(at+".custom_non_identity_deny_url", access.CheckDenyURL(a.DenyURL))
 	}
 	if a.DenyPage == "" {
 		return
@@ -44,24 +40,6 @@ func (c *checker) validateDenial(at string, a *Application) {
 	}
 	a.DenyPage = c.abs(a.DenyPage)
 	a.DenyTemplate = c.denyTemplate(key, a)
-}
-
-func (c *checker) validateDenyURL(key, raw string) {
-	if u, err := url.Parse(raw); err == nil && u.User != nil {
-		c.fail(key, "remove it", "everybody would see the user or the password in it")
-		return
-	}
-	c.validateURL(key, raw, "https", "http")
-}
-
-func (c *checker) validateDenyMessage(key, message string) {
-	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' }
-	switch {
-	case utf8.RuneCountInString(message) > maxDenyMessage:
-		c.fail(key, "write up to 1000 characters, or use custom_deny_page", "it has %d characters", utf8.RuneCountInString(message))
-	case !utf8.ValidString(message) || strings.ContainsFunc(message, control):
-		c.fail(key, "write plain text", "it holds control characters")
-	}
 }
 
 // denyTemplate reads a page and executes it once: a page that fails is found

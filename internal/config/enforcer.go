@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/certvigil/certvigil/internal/access"
 	"github.com/certvigil/certvigil/internal/hostname"
 )
 
@@ -18,13 +19,16 @@ func (c *checker) validateEnforcer(cfg *Config) {
 	e := &cfg.Enforcer
 	c.validateIssuer(e.Issuer)
 	for i, s := range e.TrustedProxies {
-		if _, err := parsePrefix(s); err != nil {
-			c.fail(fmt.Sprintf("enforcer.trusted_proxies[%d]", i), prefixHint, "%s", err)
+		if _, err := access.ParsePrefix(s); err != nil {
+			c.fail(fmt.Sprintf("enforcer.trusted_proxies[%d]", i), access.PrefixHint, "%s", err)
 		}
 	}
 	c.validateDefaultHostname(e, cfg.Applications)
 	for i := range e.Certificates {
 		c.validateCertificate(fmt.Sprintf("enforcer.certificate[%d]", i), &e.Certificates[i])
+	}
+	if e.DefaultOrigin != "" {
+		c.check("enforcer.default_origin", access.CheckOrigin(e.DefaultOrigin))
 	}
 	c.validateChoice("enforcer.crl_stale", e.CRLStale, CRLDeny, CRLKeep)
 	c.validateAccessLog(e)

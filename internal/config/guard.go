@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/certvigil/certvigil/internal/access"
 )
 
 // remarkGuard warns about what lets in more than it seems to.
@@ -12,7 +14,7 @@ func (c *checker) remarkGuard(cfg *Config) {
 		c.warn(`enforcer.crl_stale = "keep": who is revoked after the last list that arrived stays admitted, for as long as none arrives`)
 	}
 	for _, a := range cfg.Applications {
-		if origin := a.OriginURL(); origin.Scheme != schemeHTTPS && !isNear(origin.Hostname()) {
+		if origin := a.OriginURL(); origin.Scheme != access.HTTPS && !isNear(origin.Hostname()) {
 			c.warn("application %q: identity headers and answers travel unencrypted to %s: use an https origin", a.Name, origin.Host)
 		}
 		c.remarkSerials(a)

@@ -11,17 +11,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/certvigil/certvigil/internal/access"
 	"github.com/certvigil/certvigil/internal/hostname"
 )
-
-// The schemes of an origin.
-const (
-	schemeHTTP  = "http"
-	schemeHTTPS = "https"
-	schemeH2C   = "h2c" // HTTP/2 without TLS
-)
-
-const originHint = `write it as "http://127.0.0.1:9000"; https for TLS, h2c for gRPC without TLS`
 
 // OriginURL returns the origin, a URL with one of the schemes and a host.
 func (a Application) OriginURL() *url.URL {
@@ -36,7 +28,7 @@ func (c *checker) validateOrigin(at string, a *Application) {
 	c.validateOriginURL(at+".origin", a.Origin)
 	c.validatePositive(at+".connect_timeout", a.ConnectTimeout)
 	c.validatePositive(at+".origin_timeout", a.OriginTimeout)
-	if a.OriginURL().Scheme != schemeHTTPS {
+	if a.OriginURL().Scheme != access.HTTPS {
 		c.validateNoOriginTLS(at, a)
 		return
 	}
@@ -48,14 +40,7 @@ func (c *checker) validateOriginURL(key, origin string) {
 		c.fail(key, `write where requests go, such as "http://127.0.0.1:9000"`, "the origin is missing")
 		return
 	}
-	u, err := url.Parse(origin)
-	if err != nil || !validURL(origin, schemeHTTP, schemeHTTPS, schemeH2C) {
-		c.fail(key, originHint, "it is no http, https or h2c URL with a host") // it may hold a password
-		return
-	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
-		c.fail(key, originHint, "an origin is scheme, host and port alone")
-	}
+	c.check(key, access.CheckOrigin(origin))
 }
 
 // validateNoOriginTLS refuses keys that would seem to protect and do not.

@@ -111,10 +111,16 @@ func (c *checker) remarkPlaintext(channels []Channel) {
 // remarkServerCertificates tells which host name no server certificate has.
 func (c *checker) remarkServerCertificates(cfg *Config) {
 	for _, a := range cfg.Applications {
-		if !slices.ContainsFunc(cfg.Enforcer.Certificates, func(s Certificate) bool { return names(s.Pair.Leaf, a.Hostname) }) {
+		if !cfg.Enforcer.Serves(a.Hostname) {
 			c.warn("no server certificate names %s: clients of application %q will refuse the connection", a.Hostname, a.Name)
 		}
 	}
+}
+
+// Serves reports whether any server certificate is good for a host name, or for
+// any name under a wildcard.
+func (e Enforcer) Serves(host string) bool {
+	return slices.ContainsFunc(e.Certificates, func(s Certificate) bool { return names(s.Pair.Leaf, host) })
 }
 
 // names reports whether a certificate is good for a name, or for any name

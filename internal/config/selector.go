@@ -1,15 +1,10 @@
 package config
 
 import (
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"math/big"
 	"net/netip"
-	"regexp"
-	"strings"
 
-	"github.com/certvigil/certvigil/internal/glob"
+	"github.com/certvigil/certvigil/internal/access"
 )
 
 // Texts are alternatives, written as a list of strings, or as one string for a
@@ -39,7 +34,7 @@ type Selector struct {
 }
 
 // Prefixes returns IP as prefixes.
-func (s Selector) Prefixes() []netip.Prefix { return prefixes(s.IP) }
+func (s Selector) Prefixes() []netip.Prefix { return access.Prefixes(s.IP) }
 
 // conditions are the keys of a selector that match by themselves, in the order
 // of the documentation.
@@ -61,37 +56,48 @@ func (s Selector) Conditions() int {
 	return n
 }
 
+// Condition returns the key of the condition with its values; a CA by itself
+// means any valid certificate of it.
+func (s Selector) Condition() (key string, values []string) {
+	for _, text := range s.texts() {
+		if *text.values != nil {
+			return text.Name, *text.values
+		}
+	}
+	if s.Everyone {
+		return access.Everyone, nil
+	}
+	return access.Certificate, nil
+}
+
 // Name returns the key of the condition if it goes by what any CA of the host
 // name may write into a certificate, else "". CA decides which one may.
 func (s Selector) Name() string {
 	for _, text := range s.texts() {
-		if text.name && *text.values != nil {
-			return text.key
+		if text.Given && *text.values != nil {
+			return text.Name
 		}
 	}
 	return ""
 }
 
-// A textKey is a key of a selector that takes [Texts], with what brings one of
-// them into the form that is compared.
+// A textKey is a key of a selector that takes [Texts].
 type textKey struct {
-	key    string
-	name   bool // any CA may write it into a certificate
+	access.Key
+
 	values *Texts
-	hint   string
-	form   func(string) (string, error)
 }
 
 func (s *Selector) texts() []textKey {
-	return []textKey{
-		{"common_name", true, &s.CommonName, `write a common name such as "James Royal"`, asIs},
-		{"ip", false, &s.IP, prefixHint, formPrefix},
-		{"san_dns", true, &s.SANDNS, `write a name, with "*" for any characters within one label: "*.devices.example.com"`, formPattern('.')},
-		{"san_uri", true, &s.SANURI, `write a URI, with "*" for any characters between two slashes: "spiffe://example.com/ns/*/sa/web"`, formPattern('/')},
-		{"issuer", true, &s.Issuer, `write the whole name as cert show prints it, most specific first: "CN=Root,O=Example,C=US"`, formName},
-		{"serial", true, &s.Serial, `write the serial in hex, such as "527E0F20"`, formSerial},
-		{"fingerprint", false, &s.Fingerprint, "write the SHA-256 of the certificate as 64 hex digits, as cert show prints it", formFingerprint},
+	values := map[string]*Texts{
+		"common_name": &s.CommonName, "ip": &s.IP, "san_dns": &s.SANDNS, "san_uri": &s.SANURI,
+		"issuer": &s.Issuer, "serial": &s.Serial, "fingerprint": &s.Fingerprint,
 	}
+	keys := make([]textKey, len(access.Keys))
+	for i, k := range access.Keys {
+		keys[i] = textKey{k, values[k.Name]}
+	}
+	return keys
 }
 
 func (c *checker) validateSelectors(at string, selectors []Selector) {
@@ -108,100 +114,18 @@ func (c *checker) validateSelectors(at string, selectors []Selector) {
 
 // validateTexts brings each alternative into its one form.
 func (c *checker) validateTexts(at string, text textKey) {
-	key := join(at, text.key)
+	key := join(at, text.Name)
 	if *text.values != nil && len(*text.values) == 0 {
-		c.fail(key, text.hint, "the list is empty, so the selector matches nobody")
+		c.fail(key, text.Hint, "the list is empty, so the selector matches nobody")
 	}
 	for i, value := range *text.values {
 		at := c.layout.element(key, i)
-		form, err := text.form(value)
-		if value == "" {
-			err = errors.New("it is empty")
-		}
+		form, err := text.Form(value)
 		switch {
 		case err == nil:
 			(*text.values)[i] = form
 		case !c.failed(at):
-			c.fail(at, text.hint, "%s", err)
+			c.fail(at, text.Hint, "%s", err)
 		}
 	}
-}
-
-func asIs(s string) (string, error) { return s, nil }
-
-func formPrefix(s string) (string, error) {
-	_, err := parsePrefix(s)
-	return s, err
-}
-
-// formPattern checks a pattern of names, and lowers those of DNS: there case
-// does not count.
-func formPattern(separator byte) func(string) (string, error) {
-	return func(s string) (string, error) {
-		if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return "", fmt.Errorf("%q holds what no such name has: they are printable ASCII, international ones in the form xn--", s)
-		}
-		if separator == '.' {
-			s = strings.ToLower(s)
-		}
-		_, err := glob.Compile(s, separator)
-		return s, err
-	}
-}
-
-// attributeType matches what cert.IssuerDN calls the parts of a name.
-var attributeType = regexp.MustCompile(`^(?:C|O|OU|CN|SERIALNUMBER|L|ST|STREET|POSTALCODE|[0-9]+(?:\.[0-9]+)+)$`)
-
-// formName takes a distinguished name as RFC 2253 writes it. Other ways of
-// writing one, such as "C = US, CN = Root", would match nobody.
-func formName(s string) (string, error) {
-	var form strings.Builder
-	for rest := s; ; {
-		end := endOfAttribute(rest)
-		key, value, found := strings.Cut(rest[:end], "=")
-		key = strings.ToUpper(key)
-		if !found || !attributeType.MatchString(key) || strings.HasPrefix(value, " ") {
-			return "", fmt.Errorf("%q is no distinguished name in the form of RFC 2253", s)
-		}
-		form.WriteString(key + "=" + value)
-		if end == len(rest) {
-			return form.String(), nil
-		}
-		form.WriteByte(rest[end])
-		rest = rest[end+1:]
-	}
-}
-
-// endOfAttribute returns where the first attribute of a name ends.
-func endOfAttribute(s string) int {
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case ',', '+':
-			return i
-		}
-	}
-	return len(s)
-}
-
-// formSerial returns whole bytes of upper-case hex without a leading zero byte.
-func formSerial(s string) (string, error) {
-	digits := strings.TrimPrefix(strings.ToUpper(strings.ReplaceAll(s, ":", "")), "0X")
-	n, ok := new(big.Int).SetString(digits, 16)
-	if !ok || strings.ContainsAny(digits, "+-") {
-		return "", fmt.Errorf("%q is no serial number", s)
-	}
-	if n.Sign() == 0 {
-		return "00", nil
-	}
-	return fmt.Sprintf("%X", n.Bytes()), nil
-}
-
-func formFingerprint(s string) (string, error) {
-	digits := strings.ToLower(strings.ReplaceAll(s, ":", ""))
-	if b, err := hex.DecodeString(digits); err != nil || len(b) != 32 {
-		return "", fmt.Errorf("%q is no SHA-256 fingerprint", s)
-	}
-	return digits, nil
 }

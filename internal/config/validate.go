@@ -169,36 +169,6 @@ func (c *checker) failed(key string) bool {
 	return false
 }
 
-const prefixHint = `write an address such as "192.0.2.7" or a network such as "10.0.0.0/8"`
-
-// parsePrefix reads an address or a CIDR prefix; the prefix is masked, and an
-// IPv4 address in IPv6 clothing is its IPv4 address.
-func parsePrefix(s string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
-		addr = addr.Unmap()
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a network", s)
-	}
-	if p.Masked() != p {
-		return netip.Prefix{}, fmt.Errorf("%q has bits set beyond its length; the network is %s", s, p.Masked())
-	}
-	return p, nil
-}
-
-// prefixes reads what parsePrefix has accepted.
-func prefixes(texts []string) []netip.Prefix {
-	var out []netip.Prefix
-	for _, s := range texts {
-		if p, err := parsePrefix(s); err == nil {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 func splitHostPort(s string) (host string, err error) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {

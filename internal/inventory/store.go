@@ -34,6 +34,13 @@ type Store interface {
 	HostnameSettings(ctx context.Context) ([]HostnameSetting, error)
 	SetHostnameSettings(ctx context.Context, list []HostnameSetting, check SettingsCheck, actor Actor) error
 
+	// Access returns the applications and policies that the API made.
+	// EditAccess changes them by edit, which must not use the store, stores what
+	// it changed with an audit row for each object, and returns what is stored
+	// then. An error of edit changes nothing, and neither does the same again.
+	Access(ctx context.Context) (Access, error)
+	EditAccess(ctx context.Context, edit func(*Access) error, actor Actor) (Access, error)
+
 	// AddItem stores a certificate; one already known gets the new source:
 	// created is false. One that was removed or ignored returns with a new epoch.
 	AddItem(ctx context.Context, n NewItem) (item alert.Item, created bool, err error)

@@ -141,6 +141,14 @@ func (m *Metrics) Handshake(resumed bool, failure string) {
 	m.handshakes.WithLabelValues(result).Inc()
 }
 
+// Forget drops what was counted of an application.
+func (m *Metrics) Forget(application string) {
+	label := prometheus.Labels{"application": application}
+	m.requests.DeletePartialMatch(label)
+	m.cutOff.DeletePartialMatch(label)
+	m.listener.originTime.DeletePartialMatch(label)
+}
+
 // CutOff records a request in flight that lost its admission.
 func (m *Metrics) CutOff(application, reason string) {
 	m.cutOff.WithLabelValues(application, reason).Inc()

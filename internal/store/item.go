@@ -219,9 +219,9 @@ func (t *tx) sighted(ctx context.Context, id string, source alert.Source, now ti
 	return false, err
 }
 
-func orEmpty(list []string) []string {
+func orEmpty[T any](list []T) []T {
 	if list == nil {
-		return []string{}
+		return []T{}
 	}
 	return list
 }

@@ -20,6 +20,7 @@ type TrustSnapshot struct {
 	RevokedKeys []string
 	CRLs        []inventory.CRL // the lists in force; CRLData has their content
 	Settings    []inventory.HostnameSetting
+	Access      inventory.Access // what the API guards
 }
 
 // Trust returns what is trusted and what is revoked, read at one instant.
@@ -43,7 +44,10 @@ func (s *Store) Trust(ctx context.Context) (TrustSnapshot, error) {
 		if snapshot.CRLs, err = t.crlsInForce(ctx); err != nil {
 			return err
 		}
-		snapshot.Settings, err = t.hostnameSettings(ctx)
+		if snapshot.Settings, err = t.hostnameSettings(ctx); err != nil {
+			return err
+		}
+		snapshot.Access, err = t.access(ctx)
 		return err
 	})
 	for i := range snapshot.Bundles {

@@ -35,7 +35,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (object, error) {
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
-		return object{}, fault.New(fault.TooLarge, "body_size", "the body is larger than %d bytes", maxBody).WithHint("send one CA with its chain")
+		return object{}, fault.New(fault.TooLarge, "body_size", "the body is larger than %d bytes", maxBody).WithHint("send one object: a CA with its chain, an application or a policy")
 	case err != nil:
 		return object{}, fault.New(fault.Invalid, "body", "the body ends before its time").WithHint("send it again")
 	}
@@ -109,10 +109,30 @@ func readText(raw json.RawMessage, pointer string) (value string, err error) {
 }
 
 // flag returns a boolean; what is not given is false.
-func (o object) flag(name string) (value bool, err error) {
+func (o object) flag(name string) (bool, error) { return o.flagOr(name, false) }
+
+// flagOr returns a boolean, or what counts if it is not given.
+func (o object) flagOr(name string, otherwise bool) (bool, error) {
 	raw := o.given(name)
-	if raw != nil && json.Unmarshal(raw, &value) != nil {
+	if raw == nil {
+		return otherwise, nil
+	}
+	var value bool
+	if json.Unmarshal(raw, &value) != nil {
 		return false, wrongType(o.place(name), "true or false")
+	}
+	return value, nil
+}
+
+// count returns a whole number that is not negative; what is not given is 0.
+func (o object) count(name string) (int, error) {
+	raw := o.given(name)
+	if raw == nil {
+		return 0, nil
+	}
+	var value int
+	if json.Unmarshal(raw, &value) != nil || value < 0 {
+		return 0, wrongType(o.place(name), "a whole number from 0 on")
 	}
 	return value, nil
 }

@@ -162,9 +162,7 @@ func (h *Handler) deleteCertificate(w http.ResponseWriter, c call) error {
 		return at("", err)
 	}
 	h.changed(c, "deleted", id)
-	succeed(w, http.StatusOK, struct {
-		ID string `json:"id"`
-	}{id}, nil, nil)
+	succeed(w, http.StatusOK, identified{id}, nil, nil)
 	return nil
 }
 

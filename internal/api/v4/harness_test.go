@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/certvigil/certvigil/internal/api"
 	v4 "github.com/certvigil/certvigil/internal/api/v4"
 	"github.com/certvigil/certvigil/internal/certtest"
+	"github.com/certvigil/certvigil/internal/egress"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/store"
 )
@@ -36,6 +38,8 @@ var (
 type bench struct {
 	http.Handler
 	t testing.TB
+
+	file *declaration
 
 	service *inventory.Service
 	store   *store.Store
@@ -57,8 +61,9 @@ func newBench(t testing.TB, change ...func(*v4.Options)) *bench {
 	b.ok(err)
 	t.Cleanup(func() { b.ok(s.Close()) })
 	b.store, b.service = s, inventory.New(s, clock)
+	b.file = &declaration{}
 	b.declared.PublicURL = "https://vigil.example.com"
-	o := v4.Options{Reader: b.service, Editor: b.service, Settings: b.service, Alerting: alerting.New(alerting.Options{
+	o := v4.Options{Reader: b.service, Editor: b.service, Settings: b.service, Applications: inventory.NewApplications(s, b.file), Alerting: alerting.New(alerting.Options{
 		Store: s, Now: clock, Declared: func() alerting.Declared { return b.declared }, Try: b.try,
 		Body: func(m alerting.Sent) string { return fmt.Sprintf("%d of %d", len(m.Entries), m.Total) },
 	})}
@@ -77,6 +82,17 @@ func (b *bench) try(_ context.Context, d alerting.Destination, text string) erro
 	b.tried, b.text = append(b.tried, d), text
 	return b.tryErr
 }
+
+// A declaration is a configuration that takes everything but what it is told
+// to refuse.
+type declaration struct {
+	applications []inventory.Application
+	refuse       error
+}
+
+func (d *declaration) Hold(use func([]inventory.Application) error) error { return use(d.applications) }
+func (d *declaration) Check([]inventory.Application) error                { return d.refuse }
+func (d *declaration) CheckOrigin(u *url.URL) error                       { return egress.Policy{}.CheckURL(u) }
 
 func (b *bench) ok(err error) {
 	b.t.Helper()
@@ -255,6 +271,8 @@ func (b *bench) state() string {
 	b.ok(err)
 	settings, err := b.store.HostnameSettings(b.t.Context())
 	b.ok(err)
+	access, err := b.store.Access(b.t.Context())
+	b.ok(err)
 	audit, err := b.store.Audit(b.t.Context(), 0)
 	b.ok(err)
 	generation, err := b.store.Generation(b.t.Context())
@@ -265,7 +283,7 @@ func (b *bench) state() string {
 	for _, d := range stored.Destinations {
 		endpoints = append(endpoints, d.Endpoint.URL, d.Endpoint.Secret)
 	}
-	text, err := json.Marshal([]any{bundles, settings, audit, generation, stored, endpoints})
+	text, err := json.Marshal([]any{bundles, settings, access, audit, generation, stored, endpoints})
 	b.ok(err)
 	return string(text)
 }

@@ -20,7 +20,7 @@ func (h *Handler) getSettings(w http.ResponseWriter, c call) error {
 	if err != nil {
 		return err
 	}
-	h.answerSettings(w, list)
+	h.answerSettings(w, c, list)
 	return nil
 }
 
@@ -42,7 +42,7 @@ func (h *Handler) putSettings(w http.ResponseWriter, c call) error {
 		return at("/settings", err)
 	}
 	h.o.Logger.Info("hostname settings changed by the API", "settings", len(stored), "token", c.token.ID, "request_id", c.actor.RequestID)
-	h.answerSettings(w, stored)
+	h.answerSettings(w, c, stored)
 	return nil
 }
 
@@ -86,11 +86,11 @@ func readSetting(o object) (s inventory.HostnameSetting, err error) {
 	return s, err
 }
 
-func (h *Handler) answerSettings(w http.ResponseWriter, stored []inventory.HostnameSetting) {
+func (h *Handler) answerSettings(w http.ResponseWriter, c call, stored []inventory.HostnameSetting) {
 	list := make([]setting, len(stored))
 	for i, s := range stored {
 		list[i] = setting{Hostname: s.Hostname, ClientCertificateForwarding: s.ForwardClientCert}
 	}
 	w.Header().Set("ETag", etag(inventory.SettingsVersion(stored)))
-	succeed(w, http.StatusOK, list, h.o.Remarks(stored), nil)
+	succeed(w, http.StatusOK, list, h.o.Remarks(c.Context(), stored), nil)
 }

@@ -1,6 +1,7 @@
 package v4_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ func compact(text []byte) string { return strings.Join(strings.Fields(string(tex
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(o *v4.Options) {
-		o.Remarks = func(list []inventory.HostnameSetting) []string {
+		o.Remarks = func(_ context.Context, list []inventory.HostnameSetting) []string {
 			if len(list) > 1 {
 				return []string{"one of them has no effect"}
 			}

@@ -1,7 +1,8 @@
 // Package v4 speaks the reference product's API for the certificates and the
-// hostname settings of mutual TLS and for the alerts of their expiry, so that its official clients and Terraform
-// work unchanged by their base URL. It decodes, authorises, calls and encodes;
-// the rules of what may be done are in internal/inventory and internal/alerting.
+// hostname settings of mutual TLS, for the alerts of their expiry, and for
+// applications and policies, so that its official clients and Terraform work
+// unchanged by their base URL. It decodes, authorises, calls and encodes; the
+// rules of what may be done are in internal/inventory and internal/alerting.
 //
 // Every answer is the reference's envelope. What went wrong inside is logged
 // under the request's id and shown as an internal error. Neither secrets nor
@@ -45,22 +46,26 @@ type Settings interface {
 	SetHostnameSettings(ctx context.Context, list []inventory.HostnameSetting, check inventory.SettingsCheck, actor inventory.Actor) ([]inventory.HostnameSetting, error)
 }
 
-// Options are what the handler needs. All but AccountID, Remarks and Logger are
-// required.
+// Options are what the handler needs. All but AccountID, the remarks and Logger
+// are required.
 type Options struct {
-	Reader    Reader
-	Editor    Editor
-	Settings  Settings
-	Alerting  Alerting
-	AccountID string // the one id that is answered, as an account and as a zone; "" = any
+	Reader       Reader
+	Editor       Editor
+	Settings     Settings
+	Alerting     Alerting
+	Applications Applications
+	AccountID    string // the one id that is answered, as an account and as a zone; "" = any
 
 	// Authorize returns the token that a request bears if it has the scope, ""
 	// meaning any. Its errors are faults; it sets headers that go with them.
 	Authorize func(w http.ResponseWriter, r *http.Request, scope string) (inventory.Token, error)
 	RequestID func(context.Context) string
 	// Remarks tells which settings do not do what they say; nil = none.
-	Remarks func([]inventory.HostnameSetting) []string
-	Logger  *slog.Logger
+	Remarks func(context.Context, []inventory.HostnameSetting) []string
+	// ApplicationRemarks tells what of an application is allowed and probably
+	// not meant; nil = nothing.
+	ApplicationRemarks func(context.Context, inventory.Application) []string
+	Logger             *slog.Logger
 }
 
 // A Handler answers what is below [Prefix]. It may be used concurrently.
@@ -71,11 +76,14 @@ type Handler struct {
 
 // New returns the handler.
 func New(o Options) (*Handler, error) {
-	if o.Reader == nil || o.Editor == nil || o.Settings == nil || o.Alerting == nil || o.Authorize == nil || o.RequestID == nil {
-		return nil, errors.New("v4: a reader, an editor, settings, alerting, authorization and request ids are required")
+	if o.Reader == nil || o.Editor == nil || o.Settings == nil || o.Alerting == nil || o.Applications == nil || o.Authorize == nil || o.RequestID == nil {
+		return nil, errors.New("v4: a reader, an editor, settings, alerting, applications, authorization and request ids are required")
 	}
 	if o.Remarks == nil {
-		o.Remarks = func([]inventory.HostnameSetting) []string { return nil }
+		o.Remarks = func(context.Context, []inventory.HostnameSetting) []string { return nil }
+	}
+	if o.ApplicationRemarks == nil {
+		o.ApplicationRemarks = func(context.Context, inventory.Application) []string { return nil }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -89,6 +97,7 @@ func New(o Options) (*Handler, error) {
 		h.route(base+"access/certificates/{certificate}",
 			operation{http.MethodGet, inventory.ScopeRead, h.getCertificate}, operation{http.MethodPut, inventory.ScopeWrite, h.updateCertificate},
 			operation{http.MethodDelete, inventory.ScopeWrite, h.deleteCertificate})
+		h.routeApplications(base)
 	}
 	for _, base := range []string{"user/", "accounts/{scope}/"} {
 		h.route(base+"tokens/verify", operation{http.MethodGet, "", verifyToken})
@@ -163,5 +172,5 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) noRoute(w http.ResponseWriter, r *http.Request) {
 	h.Fail(w, r, fault.New(fault.NotFound, ruleRoute, "could not route to that address").
-		WithHint("certificates are at %saccounts/ACCOUNT/access/certificates", Prefix))
+		WithHint("certificates are at %[1]saccounts/ACCOUNT/access/certificates, applications at %[1]saccounts/ACCOUNT/access/apps", Prefix))
 }

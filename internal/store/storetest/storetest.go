@@ -80,7 +80,7 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
 		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests,
-		trustTests, endingTests, changeTests, sightingTests, alertingTests, threadTests,
+		trustTests, endingTests, changeTests, sightingTests, alertingTests, threadTests, accessTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
