@@ -64,7 +64,7 @@ const Cut = "[redacted]"
 var shownHeaders = []string{"Content-Type", "User-Agent", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"}
 
 // An overheard transport tells the conversation to who listens.
-type overheard struct{ next http.RoundTripper }
+type overheard struct{ next *http.Transport }
 
 // RoundTrip implements [http.RoundTripper].
 func (o overheard) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -51,8 +51,12 @@ type Control func(network, address string, c syscall.RawConn) error
 // says: a proxy would dial an address that control never sees, and that might be
 // in the very networks it keeps from.
 func Guard(c *http.Client, control Control) {
-	transport, ok := c.Transport.(*http.Transport)
-	if control == nil || !ok {
+	if control == nil {
+		return
+	}
+	transport := transportOf(c)
+	if transport == nil {
+		c.Transport = unguarded{} // fail closed
 		return
 	}
 	transport.Proxy = nil
@@ -62,6 +66,22 @@ func Guard(c *http.Client, control Control) {
 		}
 		return nil
 	}}).DialContext
+}
+
+// transportOf returns what a client of [NewHTTPClient] dials by, nil for another's.
+func transportOf(c *http.Client) *http.Transport {
+	if o, ok := c.Transport.(overheard); ok {
+		return o.next
+	}
+	return nil
+}
+
+// unguarded refuses every request of a client that cannot be guarded.
+type unguarded struct{}
+
+// RoundTrip implements [http.RoundTripper].
+func (unguarded) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, fmt.Errorf("guarding this client's connections: %w", errors.ErrUnsupported)
 }
 
 // LimitBody returns a body that ends after 64 KiB.

@@ -1,11 +1,14 @@
 package notifier_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,5 +132,44 @@ func TestRedact(t *testing.T) {
 	same := errors.New("nothing to hide")
 	if got := notifier.Redact(same, "", "x"); !errors.Is(got, same) {
 		t.Error("an error without a secret was changed")
+	}
+}
+
+// A guarded client dials nothing that control refuses, whoever listens, and one
+// that cannot be guarded dials nothing at all.
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	reached := make(chan struct{}, 8)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached <- struct{}{} }))
+	t.Cleanup(server.Close)
+	refusal := errors.New("not into this network")
+	for name, tt := range map[string]struct {
+		client  *http.Client
+		control notifier.Control
+		want    error
+	}{
+		"allowed":        {notifier.NewHTTPClient(time.Second, nil), func(string, string, syscall.RawConn) error { return nil }, nil},
+		"without":        {notifier.NewHTTPClient(time.Second, nil), nil, nil},
+		"refused":        {notifier.NewHTTPClient(time.Second, nil), func(string, string, syscall.RawConn) error { return refusal }, refusal},
+		"of no guarding": {&http.Client{}, func(string, string, syscall.RawConn) error { return nil }, errors.ErrUnsupported},
+	} {
+		notifier.Guard(tt.client, tt.control)
+		for _, ctx := range []context.Context{t.Context(), notifier.Overhear(t.Context(), func(notifier.Speaker, string) {})} {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := tt.client.Do(req)
+			if err == nil {
+				_ = resp.Body.Close()
+				<-reached
+			}
+			switch {
+			case tt.want == nil && err != nil, tt.want != nil && !errors.Is(err, tt.want):
+				t.Errorf("%s: %v, want %v", name, err, tt.want)
+			case len(reached) > 0:
+				t.Errorf("%s: the server was reached", name)
+			}
+		}
 	}
 }
