@@ -451,8 +451,9 @@ func TestContentType_absent(t *testing.T) {
 
 // TestClientLeaves: the origin's request ends too, in each phase.
 func TestClientLeaves(t *testing.T) {
-	left := make(chan string, 10)
+	come, left := make(chan string, 10), make(chan string, 10)
 	eachMode(t, func(w http.ResponseWriter, r *http.Request) {
+		come <- r.URL.Path
 		if r.URL.Path == "/body" {
 			_, _ = io.WriteString(w, "the beginning")
 			_ = http.NewResponseController(w).Flush()
@@ -466,7 +467,11 @@ func TestClientLeaves(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.AfterFunc(100*time.Millisecond, cancel)
+			go func() {
+				<-come
+				time.Sleep(100 * time.Millisecond) // to be in the phase that is meant
+				cancel()
+			}()
 			if res, err := client.Do(req); err == nil {
 				_, _ = io.Copy(io.Discard, res.Body)
 				_ = res.Body.Close()

@@ -77,7 +77,7 @@ func TestSend_badAnswers(t *testing.T) {
 			drip(w, r)
 		}, retried, "answered 503 Service Unavailable"},
 		{"no end with 200", drip, accepted, ""},
-		{"no answer", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, retried, "imeout"},
+		{"no answer", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, retried, "exceeded"},
 		{"100 MB of header", func(w http.ResponseWriter, _ *http.Request) {
 			conn, buffer, err := http.NewResponseController(w).Hijack()
 			if err != nil {
