@@ -41,7 +41,13 @@ type Tell struct {
 // gained meanwhile is told of the tightest threshold reached, though it is on
 // record: an address that was mended must not wait for the next one, since
 // there may be none.
+//
+// Of an item whose watch has ended, everybody is told once who heard of its
+// expiry and whom a rule still tells of anything.
 func Decide(rules []Rule, c alert.Candidate, now time.Time) Decision {
+	if c.Ended != nil {
+		return decideEnded(rules, c, now)
+	}
 	if !watched(c.Item) {
 		return Decision{}
 	}

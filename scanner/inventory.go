@@ -29,9 +29,10 @@ type Target struct {
 // called concurrently, also by other processes on the same store.
 type Inventory interface {
 	// Scan takes over pending items that have become valid, hands the active
-	// items whose next_due_at has come to decide, and writes the plan, all in
-	// one transaction that excludes every other scan; it records now as the
-	// time of the last successful scan. An error leaves nothing written.
+	// items whose next_due_at has come and the ends of watches that are to be
+	// told to decide, and writes the plan, all in one transaction that excludes
+	// every other scan; it records now as the time of the last successful scan.
+	// An error leaves nothing written.
 	Scan(ctx context.Context, now time.Time, decide func([]alert.Candidate) alert.Plan) error
 	// Preview returns what Scan would hand to decide at the given time, and
 	// what ends within the given span of it whatever was scheduled: rules that

@@ -13,7 +13,8 @@ import (
 const maxSingle = 20
 
 // NewPlan decides every candidate at now and gathers what is to be told into
-// deliveries: one digest for each rule, channel and recipient. It also returns
+// deliveries: one digest for each rule, channel and recipient, and another one
+// of what was renewed, revoked or removed. It also returns
 // who is told of what, most urgent first. It is pure: the same input gives the
 // same plan, in the same order.
 func NewPlan(rules []Rule, candidates []alert.Candidate, now time.Time) (alert.Plan, []Telling) {
@@ -22,15 +23,20 @@ func NewPlan(rules []Rule, candidates []alert.Candidate, now time.Time) (alert.P
 	for _, c := range candidates {
 		d := Decide(rules, c, now)
 		plan.Alerts = append(plan.Alerts, d.Alerts...)
-		plan.Next[c.Item.ID] = d.Next
+		if c.Ended == nil {
+			plan.Next[c.Item.ID] = d.Next
+		}
 		for _, t := range d.Tells {
 			tellings = append(tellings, Telling{Tell: t, Item: c.Item})
 		}
 	}
 	slices.SortStableFunc(tellings, byUrgency)
 	for _, t := range tellings {
+		if t.ended() {
+			continue
+		}
 		plan.Told = append(plan.Told, alert.ToldMark{
-			ItemID: t.Item.ID, Epoch: t.Item.Epoch, Channel: t.Channel, Recipient: t.Recipient, Threshold: t.Alert.Threshold,
+			ItemID: t.Item.ID, Epoch: t.Item.Epoch, Channel: t.Channel, Recipient: t.Recipient, Threshold: t.Alert.Threshold, Rule: t.Alert.Rule,
 		})
 	}
 	plan.Deliveries = gather(tellings, now)
@@ -44,6 +50,9 @@ type Telling struct {
 	Item alert.Item
 }
 
+// ended reports whether it tells that something is over.
+func (t Telling) ended() bool { return t.Alert.Event != alert.EventExpiring }
+
 func byUrgency(a, b Telling) int {
 	return cmp.Or(
 		a.Item.NotAfter.Compare(b.Item.NotAfter),
@@ -52,8 +61,12 @@ func byUrgency(a, b Telling) int {
 }
 
 // A message is what one delivery is made of: a recipient and, for a digest, a
-// rule; for a single, its one alert.
-type message struct{ rule, channel, recipient, alert string }
+// rule; for a single, its one alert. What is over is told apart: nobody reads
+// on in a good message to find the bad one.
+type message struct {
+	rule, channel, recipient, alert string
+	ended                           bool
+}
 
 // gather makes deliveries of tellings, in the order in which they come.
 func gather(tellings []Telling, now time.Time) []alert.Delivery {
@@ -61,8 +74,8 @@ func gather(tellings []Telling, now time.Time) []alert.Delivery {
 	alerts := map[message][]string{}
 	singles := map[message]int{}
 	for _, t := range tellings {
-		m := message{rule: t.Alert.Rule, channel: t.Channel, recipient: t.Recipient}
-		to := message{channel: t.Channel, recipient: t.Recipient}
+		m := message{rule: t.Alert.Rule, channel: t.Channel, recipient: t.Recipient, ended: t.ended()}
+		to := message{channel: t.Channel, recipient: t.Recipient, ended: t.ended()}
 		if t.Single && singles[to] < maxSingle {
 			singles[to]++
 			m.alert = t.Alert.ID

@@ -132,6 +132,8 @@ func (m Message) rows(e alert.Entry) []row {
 	i := e.Item
 	end := "Expires"
 	switch {
+	case e.Alert.Event == alert.EventRenewed && e.Successor != nil:
+		end = "Old end"
 	case i.Kind == alert.KindCRL:
 		end = "Next update"
 	case m.state(e) == "expired":
@@ -142,6 +144,7 @@ func (m Message) rows(e alert.Entry) []row {
 		threshold = alert.FormatThreshold(e.Alert.Threshold) + " before the end"
 	}
 	all := []row{
+		{Label: "New end", Value: successorEnd(e.Successor, m.Now)},
 		{Label: end, Value: i.NotAfter.UTC().Format(time.RFC3339) + " (" + alert.FormatLeft(i.NotAfter, m.Now) + ")"},
 		{Label: "Subject", Value: i.Subject},
 		{Label: "Issuer", Value: i.Issuer},
@@ -173,6 +176,13 @@ func (e entryView) Short() []row {
 		}
 	}
 	return rows
+}
+
+func successorEnd(i *alert.Item, now time.Time) string {
+	if i == nil {
+		return ""
+	}
+	return i.NotAfter.UTC().Format(time.RFC3339) + " (" + alert.FormatLeft(i.NotAfter, now) + "), serial " + i.Serial
 }
 
 // list is a row of several values.
@@ -214,7 +224,15 @@ func uploadable(e alert.Entry) bool {
 
 // advice says what to do next.
 func (m Message) advice(e alert.Entry) string {
-	if e.Alert.Event != alert.EventExpiring {
+	switch e.Alert.Event {
+	case alert.EventExpiring:
+	case alert.EventRenewed:
+		return "Nothing is left to do: no more is said of the old end."
+	case alert.EventRevoked:
+		return "It is trusted no longer, and no more is said of its end."
+	case alert.EventRemoved:
+		return "It is watched no longer, and no more is said of its end."
+	default:
 		return ""
 	}
 	switch e.Item.Kind {

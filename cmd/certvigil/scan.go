@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -86,7 +87,7 @@ func (e *env) scan(cmd *cobra.Command, cfg *config.Config, s *store.Store, r sca
 func (e *env) tellingTable(tellings []app.Telling, at time.Time) {
 	var rows [][]string
 	for _, t := range tellings {
-		rows = append(rows, []string{alert.FormatLeft(t.NotAfter, at), string(t.Kind), t.Subject, t.Rule, t.Threshold, t.Channel, t.Recipient})
+		rows = append(rows, []string{alert.FormatLeft(t.NotAfter, at), string(t.Kind), t.Subject, t.Rule, cmp.Or(t.Threshold, string(t.Event)), t.Channel, t.Recipient})
 	}
 	e.table("nothing would be sent at "+stamp(at), []string{"ENDS", "KIND", "SUBJECT", "RULE", "AT", "CHANNEL", "RECIPIENT"}, rows)
 }

@@ -11,8 +11,9 @@ type Job struct {
 // An Entry is one alert of a message, with its item as it is now. Item is nil
 // for failure notices, whose words are in Alert.Detail.
 type Entry struct {
-	Alert Alert
-	Item  *Item
+	Alert     Alert
+	Item      *Item
+	Successor *Item // what took a renewed item's place, where it is known
 }
 
 // An Outcome is the result of one attempt, written in one transaction.

@@ -2,11 +2,20 @@ package alert
 
 import "time"
 
-// A Candidate is an item with what is already on record for its present epoch.
+// A Candidate is an item with what is already on record for its present epoch,
+// or, when Ended is set, for the epoch that ended.
 type Candidate struct {
 	Item     Item
-	Recorded []Mark
+	Recorded []Mark // of an item that is watched
 	Told     []Told
+	Ended    *Ending // nil = the item is watched
+}
+
+// An Ending is why the watch of an item's epoch ended: EventRenewed,
+// EventRevoked or EventRemoved.
+type Ending struct {
+	Epoch int
+	Event Event
 }
 
 // A Mark is a threshold for which a rule has an alert on record, covered or not.
@@ -15,11 +24,14 @@ type Mark struct {
 	Threshold time.Duration
 }
 
-// Told is the tightest threshold at which a recipient was told of an item.
+// Told is the tightest threshold at which a recipient was, or will be, told of
+// an item.
 type Told struct {
 	Channel   string
 	Recipient string
 	Threshold time.Duration
+	Rule      string // that asked for it
+	Heard     bool   // a message about the item has gone to the recipient
 }
 
 // A Plan is what one scan writes, whole or not at all.
@@ -27,8 +39,9 @@ type Plan struct {
 	Alerts     []Alert
 	Deliveries []Delivery
 	Told       []ToldMark
-	// Next holds, for every candidate's item id, when it must be looked at
-	// again; the zero time means never (until its rules or its epoch change).
+	// Next holds, for the item id of every candidate that is watched, when it
+	// must be looked at again; the zero time means never (until its rules or its
+	// epoch change).
 	Next map[string]time.Time
 	// Rules is the key of the rules that Next is by, as Reschedule is given it.
 	Rules string
@@ -41,4 +54,5 @@ type ToldMark struct {
 	Channel   string
 	Recipient string
 	Threshold time.Duration
+	Rule      string
 }

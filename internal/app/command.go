@@ -19,14 +19,15 @@ import (
 
 // A Telling is one recipient who would be told of one item.
 type Telling struct {
-	ItemID    string     `json:"item_id"`
-	Kind      alert.Kind `json:"kind"`
-	Subject   string     `json:"subject"`
-	NotAfter  time.Time  `json:"not_after"`
-	Rule      string     `json:"rule"`
-	Threshold string     `json:"threshold"` // as configured, e.g. "30d"
-	Channel   string     `json:"channel"`
-	Recipient string     `json:"recipient"`
+	ItemID    string      `json:"item_id"`
+	Kind      alert.Kind  `json:"kind"`
+	Subject   string      `json:"subject"`
+	NotAfter  time.Time   `json:"not_after"`
+	Rule      string      `json:"rule"`
+	Event     alert.Event `json:"event"`
+	Threshold string      `json:"threshold,omitempty"` // as configured, e.g. "30d"; of what expires
+	Channel   string      `json:"channel"`
+	Recipient string      `json:"recipient"`
 }
 
 // A ScanResult tells what one scan did.
@@ -64,10 +65,14 @@ func Preview(ctx context.Context, cfg *config.Config, s *store.Store, at time.Ti
 	_, planned, err := sc.Preview(ctx, at)
 	tellings := make([]Telling, 0, len(planned))
 	for _, t := range planned {
-		tellings = append(tellings, Telling{
+		telling := Telling{
 			ItemID: t.Item.ID, Kind: t.Item.Kind, Subject: t.Item.Subject, NotAfter: t.Item.NotAfter, Rule: t.Alert.Rule,
-			Threshold: alert.FormatThreshold(t.Alert.Threshold), Channel: t.Channel, Recipient: t.Recipient,
-		})
+			Event: t.Alert.Event, Channel: t.Channel, Recipient: t.Recipient,
+		}
+		if t.Alert.Event == alert.EventExpiring {
+			telling.Threshold = alert.FormatThreshold(t.Alert.Threshold)
+		}
+		tellings = append(tellings, telling)
 	}
 	return tellings, err
 }

@@ -23,6 +23,7 @@ type watcher struct {
 	generation int64
 	accepted   time.Time
 	warned     bool
+	ending     time.Time // when the next end of a watch is to be told; zero = none
 }
 
 // watch takes in what any process commits: trust at once, uploads by a scan,
@@ -46,7 +47,7 @@ func (a *App) watch(ctx context.Context) error {
 // tries again at the next tick; until then the last good state is in force.
 func (a *App) look(ctx context.Context, w *watcher) {
 	version, err := a.store.DataVersion(ctx)
-	if err == nil && version == w.version && !a.owesTrust() {
+	if err == nil && version == w.version && !a.owesTrust() && !w.endingDue(a.o.Now()) {
 		return
 	}
 	if err == nil {
@@ -78,6 +79,9 @@ func (a *App) takeIn(ctx context.Context, w *watcher) error {
 	if err != nil {
 		return err
 	}
+	if w.ending, err = a.store.NextEnding(ctx); err != nil {
+		return err
+	}
 	due, err := a.store.HasDue(ctx, a.o.Now())
 	if err != nil {
 		return err
@@ -86,12 +90,19 @@ func (a *App) takeIn(ctx context.Context, w *watcher) error {
 		a.clock.reset(a.o.Now())
 		w.accepted, due = accepted, true
 	}
+	if w.endingDue(a.o.Now()) {
+		w.ending = time.Time{} // the scan, or what it waits for, commits: then it is looked up again
+	}
 	if due {
 		a.scanner.Kick()
 	}
 	a.notifier.Kick()
 	return a.rotateKeys(ctx)
 }
+
+// endingDue reports whether the end of a watch is to be told by now: it comes
+// due without a commit.
+func (w *watcher) endingDue(now time.Time) bool { return !w.ending.IsZero() && !now.Before(w.ending) }
 
 // owesTrust reports whether a reload that was taken back left something to do.
 func (a *App) owesTrust() bool {

@@ -152,6 +152,11 @@ func (s *Store) prolong(ctx context.Context, t *tx, item alert.Item, n inventory
 	case item.NextDueAt != nil:
 		due = millis(*item.NextDueAt)
 	}
+	if rearmed && n.List.NextUpdate.After(item.NotAfter) {
+		if err := t.end(ctx, item.ID, item.Epoch, alert.EventRenewed, s.now()); err != nil {
+			return err
+		}
+	}
 	if _, err := t.exec(ctx, `UPDATE items SET serial = ?, not_before = ?, not_after = ?, trust = 'trusted', watch = ?, epoch = ?, next_due_at = ? WHERE id = ?`,
 		crlSerial(n.List.Number), n.List.ThisUpdate.UnixMilli(), n.List.NextUpdate.UnixMilli(), watch, epoch, due, item.ID); err != nil || !rearmed {
 		return err

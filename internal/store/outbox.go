@@ -70,6 +70,11 @@ func (t *tx) room(ctx context.Context, channel string, now time.Time, n int) (in
 // lease takes one delivery by compare-and-swap, or cancels it when nothing
 // that it tells still holds.
 func (t *tx) lease(ctx context.Context, d alert.Delivery, owner string, now, until time.Time) (job alert.Job, leased bool, err error) {
+	if d.State == alert.StateSending { // whoever held it before is not heard of: it may have gone
+		if err := t.heard(ctx, d.ID); err != nil {
+			return job, false, err
+		}
+	}
 	if err := t.dropStale(ctx, d.ID); err != nil {
 		return job, false, err
 	}
@@ -88,11 +93,13 @@ func (t *tx) lease(ctx context.Context, d alert.Delivery, owner string, now, unt
 }
 
 // dropStale drops what an item's alerts told once the item is no longer
-// active, trusted and of the same epoch.
+// active, trusted and of the same epoch, and that its watch ended once it is
+// watched again. A revocation list always is, by its next issue.
 func (t *tx) dropStale(ctx context.Context, deliveryID string) error {
 	_, err := t.exec(ctx, `UPDATE delivery_alerts SET dropped = 1 WHERE delivery_id = ? AND dropped = 0 AND alert_id IN (
 		SELECT a.id FROM delivery_alerts da JOIN alerts a ON a.id = da.alert_id JOIN items i ON i.id = a.item_id
-		WHERE da.delivery_id = ? AND a.event = 'expiring' AND (i.watch <> 'active' OR i.trust <> 'trusted' OR i.epoch <> a.epoch))`,
+		WHERE da.delivery_id = ? AND (a.event = 'expiring' AND (i.watch <> 'active' OR i.trust <> 'trusted' OR i.epoch <> a.epoch)
+			OR a.event IN ('renewed', 'revoked', 'removed') AND i.kind <> 'crl' AND i.watch = 'active' AND i.trust = 'trusted'))`,
 		deliveryID, deliveryID)
 	return err
 }
@@ -122,7 +129,27 @@ func (t *tx) entries(ctx context.Context, deliveryID string, limit int) ([]alert
 			entries[i].Item = &item
 		}
 	}
-	return entries, nil
+	return entries, t.addSuccessors(ctx, entries)
+}
+
+// addSuccessors adds what took the place of renewed items.
+func (t *tx) addSuccessors(ctx context.Context, entries []alert.Entry) error {
+	var ids []string
+	for _, e := range entries {
+		if e.Alert.Event == alert.EventRenewed && e.Item != nil && e.Item.ReplacedBy != "" {
+			ids = append(ids, e.Item.ReplacedBy)
+		}
+	}
+	items, err := t.itemsByID(ctx, ids)
+	for i, e := range entries {
+		if e.Item == nil {
+			continue
+		}
+		if next, ok := items[e.Item.ReplacedBy]; ok && e.Alert.Event == alert.EventRenewed {
+			entries[i].Successor = &next
+		}
+	}
+	return err
 }
 
 // NextAttempt returns when the channel next has something to do, zero if
@@ -158,11 +185,21 @@ func nextAttempt(due, leased time.Time, status alert.ChannelStatus) time.Time {
 	return next
 }
 
-// Recover makes every delivery that is being sent pending again. It is for the start of a daemon that holds the lock of
-// its file: whoever had leased them is gone.
+// Recover makes every delivery that is being sent pending again. It is for the
+// start of a daemon that holds the lock of its file: whoever had leased them is
+// gone. Their recipients may have heard.
 func (s *Store) Recover(ctx context.Context) error {
 	return s.write(ctx, "recovering deliveries", func(t *tx) error {
-		_, err := t.exec(ctx, `UPDATE deliveries SET state = 'pending', lease_owner = NULL, lease_until = NULL WHERE state = 'sending'`)
+		ids, err := collect(ctx, t, scanText, `SELECT id FROM deliveries WHERE state = 'sending'`)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := t.heard(ctx, id); err != nil {
+				return err
+			}
+		}
+		_, err = t.exec(ctx, `UPDATE deliveries SET state = 'pending', lease_owner = NULL, lease_until = NULL WHERE state = 'sending'`)
 		return err
 	})
 }

@@ -26,6 +26,12 @@ func (t *tx) writePlan(ctx context.Context, candidates []alert.Candidate, plan a
 		}
 	}
 	for _, c := range candidates {
+		if c.Ended != nil {
+			if err := t.ended(ctx, c); err != nil {
+				return err
+			}
+			continue
+		}
 		next, ok := plan.Next[c.Item.ID]
 		if !ok {
 			// Guessing "never" would silence the item for good.
@@ -69,9 +75,9 @@ func (t *tx) insertDelivery(ctx context.Context, d alert.Delivery) error {
 
 // insertTold keeps the tightest threshold.
 func (t *tx) insertTold(ctx context.Context, m alert.ToldMark) error {
-	_, err := t.exec(ctx, `INSERT INTO told (item_id, epoch, channel, recipient, threshold_ns) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (item_id, epoch, channel, recipient) DO UPDATE SET threshold_ns = excluded.threshold_ns
-		WHERE excluded.threshold_ns < told.threshold_ns`, m.ItemID, m.Epoch, m.Channel, m.Recipient, int64(m.Threshold))
+	_, err := t.exec(ctx, `INSERT INTO told (item_id, epoch, channel, recipient, threshold_ns, rule) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (item_id, epoch, channel, recipient) DO UPDATE SET threshold_ns = excluded.threshold_ns, rule = excluded.rule
+		WHERE excluded.threshold_ns < told.threshold_ns`, m.ItemID, m.Epoch, m.Channel, m.Recipient, int64(m.Threshold), m.Rule)
 	return err
 }
 

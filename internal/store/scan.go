@@ -22,8 +22,8 @@ const (
 )
 
 // Scan takes over pending items that have become valid, hands the active items
-// whose next_due_at has come to decide, and writes the plan, all in one
-// transaction that excludes every other scan. What is on record already is
+// whose next_due_at has come and the ends that are to be told to decide, and
+// writes the plan, all in one transaction that excludes every other scan. What is on record already is
 // not written again. decide is not called when nothing is due, and must not
 // use the store.
 func (s *Store) Scan(ctx context.Context, now time.Time, decide func([]alert.Candidate) alert.Plan) error {
@@ -35,11 +35,15 @@ func (s *Store) Scan(ctx context.Context, now time.Time, decide func([]alert.Can
 		if err != nil {
 			return err
 		}
-		if len(items) > 0 {
-			candidates, err := t.candidates(ctx, items)
-			if err != nil {
-				return err
-			}
+		candidates, err := t.candidates(ctx, items)
+		if err != nil {
+			return err
+		}
+		ended, err := t.endings(ctx, now)
+		if err != nil {
+			return err
+		}
+		if candidates = append(candidates, ended...); len(candidates) > 0 {
 			if err := t.writePlan(ctx, candidates, decide(candidates)); err != nil {
 				return err
 			}
@@ -106,7 +110,11 @@ func (s *Store) Preview(ctx context.Context, at time.Time, within time.Duration)
 			items = append(items, item)
 		}
 		slices.SortStableFunc(items, func(a, b alert.Item) int { return a.NotAfter.Compare(b.NotAfter) })
-		candidates, err = t.candidates(ctx, items)
+		if candidates, err = t.candidates(ctx, items); err != nil {
+			return err
+		}
+		ended, err := t.endings(ctx, at)
+		candidates = append(candidates, ended...)
 		return err
 	})
 	return candidates, err
@@ -116,8 +124,9 @@ func (s *Store) Preview(ctx context.Context, at time.Time, within time.Duration)
 func (s *Store) HasDue(ctx context.Context, now time.Time) (bool, error) {
 	var due bool
 	err := s.read(ctx, "looking for what is due", func(t *tx) error {
-		return t.row(ctx, `SELECT EXISTS (SELECT 1 FROM items i `+dueItems+`) OR EXISTS (SELECT 1 FROM items i `+ripeItems+`)`,
-			now.UnixMilli(), now.UnixMilli()).Scan(&due)
+		return t.row(ctx, `SELECT EXISTS (SELECT 1 FROM items i `+dueItems+`) OR EXISTS (SELECT 1 FROM items i `+ripeItems+`)
+			OR EXISTS (SELECT 1 FROM endings e `+dueEndings+`)`,
+			now.UnixMilli(), now.UnixMilli(), now.UnixMilli()).Scan(&due)
 	})
 	return due, err
 }
@@ -164,14 +173,14 @@ func (t *tx) addTold(ctx context.Context, byID map[string]*alert.Candidate, in s
 			id    string
 			epoch int
 		)
-		if err = row.Scan(&id, &epoch, &told.Channel, &told.Recipient, &told.Threshold); err != nil {
+		if err = row.Scan(&id, &epoch, &told.Channel, &told.Recipient, &told.Threshold, &told.Rule, &told.Heard); err != nil {
 			return told, err
 		}
 		if c := byID[id]; c.Item.Epoch == epoch {
 			c.Told = append(c.Told, told)
 		}
 		return told, nil
-	}, `SELECT item_id, epoch, channel, recipient, threshold_ns FROM told
+	}, `SELECT item_id, epoch, channel, recipient, threshold_ns, rule, heard FROM told
 		WHERE item_id IN `+in+` ORDER BY item_id, channel, recipient`, args...)
 	return err
 }

@@ -22,6 +22,11 @@ func (s *Store) Settle(ctx context.Context, owner, deliveryID string, out alert.
 		if err := t.noteAttempt(ctx, deliveryID, out); err != nil {
 			return err
 		}
+		if out.State == alert.StateSent {
+			if err := t.heard(ctx, deliveryID); err != nil {
+				return err
+			}
+		}
 		if out.Channel != nil {
 			if err := t.settleChannel(ctx, deliveryID, *out.Channel, out.At); err != nil {
 				return err

@@ -94,6 +94,11 @@ func (s *Store) transition(ctx context.Context, t *tx, item alert.Item, trust al
 			return err
 		}
 	}
+	if live(item.Trust, item.Watch) && !live(trust, watch) {
+		if err := t.end(ctx, item.ID, item.Epoch, endOf(trust, watch), now); err != nil {
+			return err
+		}
+	}
 	if item.Trust != trust {
 		if err := t.bumpGeneration(ctx); err != nil {
 			return err
@@ -139,7 +144,10 @@ func (t *tx) moveItem(ctx context.Context, item alert.Item, trust alert.Trust, w
 	}
 	_, err := t.exec(ctx, `UPDATE items SET trust = ?, watch = ?, epoch = ?, next_due_at = ?, replaced_by = ? WHERE id = ?`,
 		trust, watch, epoch, due, replaced, item.ID)
-	return err
+	if err != nil || !begins {
+		return err
+	}
+	return t.takeBackEnd(ctx, item.ID, item.Epoch, epoch)
 }
 
 // takeOver supersedes every item that waited for this one to be valid,

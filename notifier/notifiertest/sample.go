@@ -114,6 +114,16 @@ func Digest(n int) notifier.Message {
 	return Message(entries...)
 }
 
+// Over tells that what was told before needs no more care.
+func Over() notifier.Message {
+	renewed, next := Item(alert.KindClient, "device-1", 5*alert.Day), Item(alert.KindClient, "device-1", 370*alert.Day)
+	revoked, removed := Item(alert.KindClient, "device-2", 6*alert.Day), Item(alert.KindCA, "Former CA", 7*alert.Day)
+	next.Serial = "0A0B"
+	m := Message(Entry(renewed, 0, alert.EventRenewed), Entry(revoked, 0, alert.EventRevoked), Entry(removed, 0, alert.EventRemoved))
+	m.Entries[0].Successor = &next
+	return m
+}
+
 // Failure announces that a channel fails.
 func Failure() notifier.Message {
 	subject := "channel:ops-slack@2026-09-30T08:00:00Z"
@@ -172,7 +182,7 @@ func Test() notifier.Message {
 func Samples() map[string]notifier.Message {
 	return map[string]notifier.Message{
 		"one": One(), "expired": Expired(), "digest": Digest(3), "long-digest": Digest(25), "failure": Failure(), "test": Test(),
-		"renewed": Renewed(), "revoked": Revoked(),
+		"renewed": Renewed(), "revoked": Revoked(), "over": Over(),
 		"mixed": Mixed(),
 	}
 }

@@ -35,6 +35,7 @@ type Storer interface {
 	Alerting(ctx context.Context) (alerting.Stored, error)
 	AlertingGeneration(ctx context.Context) (int64, error)
 	HasDue(ctx context.Context, now time.Time) (bool, error)
+	NextEnding(ctx context.Context) (time.Time, error)
 	AcceptClock(ctx context.Context, at time.Time) error
 	Alerts(ctx context.Context, limit int) ([]alert.Alert, error)
 	Deliveries(ctx context.Context, f store.DeliveryFilter) ([]alert.Delivery, error)
@@ -79,6 +80,7 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // sound at its end.
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
+		overTests,
 		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests,
 		trustTests, endingTests, changeTests, sightingTests, alertingTests, threadTests, accessTests,
 	} {
