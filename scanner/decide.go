@@ -1,7 +1,6 @@
 package scanner
 
 import (
-	"cmp"
 	"math/bits"
 	"slices"
 	"time"
@@ -30,7 +29,7 @@ type Tell struct {
 
 // Decide returns what is due for an item at now. A threshold is reached when
 // not_after − now ≤ threshold. Of the thresholds of a rule that are reached
-// and not on record, the tightest is told and the wider ones are recorded as
+// and tell a recipient, the tightest is told and the wider ones are recorded as
 // covered.
 //
 // A recipient of a channel who was told of the item and epoch at an equal or
@@ -41,6 +40,12 @@ type Tell struct {
 // gained meanwhile is told of the tightest threshold reached, though it is on
 // record: an address that was mended must not wait for the next one, since
 // there may be none.
+//
+// Behind the tightest threshold reached come its reminders, each of which
+// counts as a threshold that is as much tighter as it is later. Whoever
+// acknowledged or snoozed the item has silenced the thresholds that were due by
+// then and their reminders, the latter for a time; no threshold that comes
+// after is silenced.
 //
 // Of an item whose watch has ended, everybody is told once who heard of its
 // expiry and whom a rule still tells of anything.
@@ -53,7 +58,7 @@ func Decide(rules []Rule, c alert.Candidate, now time.Time) Decision {
 	}
 	var d Decision
 	for i := range rules {
-		if rules[i].Matches(c.Item) {
+		if rules[i].Matches(c) {
 			d.apply(&rules[i], c, now)
 		}
 	}
@@ -62,50 +67,41 @@ func Decide(rules []Rule, c alert.Candidate, now time.Time) Decision {
 	return d
 }
 
-// NextDue returns the earliest threshold of any rule that has no alert on
-// record for the item, or a recipient who was not told, be it past or ahead;
-// zero when there is none.
-func NextDue(rules []Rule, c alert.Candidate) time.Time {
+// NextDue returns the earliest threshold or reminder of any rule that has no
+// alert on record for the item, or a recipient who was not told, be it past or
+// ahead; zero when there is none.
+func NextDue(rules []Rule, c alert.Candidate, now time.Time) time.Time {
 	var next time.Time
 	if !watched(c.Item) {
 		return next
 	}
 	for i := range rules {
-		if !rules[i].Matches(c.Item) {
-			continue
-		}
-		for _, t := range rules[i].thresholds(c.Item) {
-			if !rules[i].done(c, t) {
-				next = earliest(next, rules[i].reachedAt(c.Item, t))
-			}
+		if rules[i].Matches(c) {
+			next = earliest(next, rules[i].next(c, now))
 		}
 	}
 	return next
 }
 
-// Matches reports whether the rule is about an item: it names its kind and
-// labels that the item bears, and somebody to tell. A rule without recipients
-// records nothing, so that nothing is lost when it is given some.
-func (r *Rule) Matches(it alert.Item) bool {
-	if !slices.Contains(r.Kinds, it.Kind) {
-		return false
-	}
-	for label, want := range r.Match {
-		if got, ok := it.Labels[label]; !ok || got != want {
-			return false
+// next returns the earliest instant at which the rule has something to do.
+func (r *Rule) next(c alert.Candidate, now time.Time) time.Time {
+	var next time.Time
+	steps := r.steps(c.Item)
+	last := -1
+	for i, s := range steps {
+		at := r.dueAt(c.Item, s.threshold)
+		if !r.done(c, s) {
+			next = earliest(next, at)
+		}
+		if !at.After(now) {
+			last = i
 		}
 	}
-	return slices.ContainsFunc(r.Targets, func(t Target) bool { return len(t.Recipients) > 0 })
-}
-
-// thresholds returns the rule's thresholds for an item. The end of a revocation
-// list is always one of them: a list that was told to be near its end and is
-// replaced by nobody ends by refusing everyone of its CA.
-func (r *Rule) thresholds(it alert.Item) []time.Duration {
-	if it.Kind != alert.KindCRL || slices.Contains(r.Before, 0) {
-		return r.Before
+	if last >= 0 {
+		series := r.series(c.Item, steps, last)
+		next = earliest(next, series.after(series.last(c, r.Name, now)))
 	}
-	return append(slices.Clip(r.Before), 0)
+	return next
 }
 
 func watched(it alert.Item) bool {
@@ -114,45 +110,72 @@ func watched(it alert.Item) bool {
 
 // apply adds the alerts of one rule, and who would be told of them.
 func (d *Decision) apply(r *Rule, c alert.Candidate, now time.Time) {
-	tightest, reached := time.Duration(0), false
-	var fresh []time.Duration
-	for _, t := range r.thresholds(c.Item) {
-		at := r.reachedAt(c.Item, t)
+	steps, last := r.steps(c.Item), -1
+	for i, s := range steps {
+		at := r.dueAt(c.Item, s.threshold)
 		if now.Before(at) {
-			if !r.done(c, t) {
+			if !r.done(c, s) {
 				d.Next = earliest(d.Next, at)
 			}
 			continue
 		}
-		if !reached || t < tightest {
-			tightest, reached = t, true
-		}
-		if !recorded(c.Recorded, r.Name, t) && !slices.Contains(fresh, t) {
-			fresh = append(fresh, t)
+		last = i
+		d.record(c, newAlert(c.Item, r.Name, s.threshold, now))
+		if !silenced(c.Item, at, now) {
+			d.tell(c.Item, s.targets, newAlert(c.Item, r.Name, s.threshold, now))
 		}
 	}
-	slices.SortFunc(fresh, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-	for _, t := range fresh {
-		d.Alerts = append(d.Alerts, newAlert(c.Item, r.Name, t, now))
-	}
-	if reached {
-		d.tell(r, newAlert(c.Item, r.Name, tightest, now))
+	if last >= 0 {
+		d.remind(r, c, steps, last, now)
 	}
 }
 
-// done reports whether a threshold is on record and everybody was told.
-func (r *Rule) done(c alert.Candidate, threshold time.Duration) bool {
-	if !recorded(c.Recorded, r.Name, threshold) {
+// remind adds the reminder that is due, if any is.
+func (d *Decision) remind(r *Rule, c alert.Candidate, steps []step, last int, now time.Time) {
+	series := r.series(c.Item, steps, last)
+	if at := series.latest(now); !at.IsZero() {
+		a := newAlert(c.Item, r.Name, series.threshold(at), now)
+		d.record(c, a)
+		d.tell(c.Item, steps[last].targets, a)
+	}
+	d.Next = earliest(d.Next, series.after(now))
+}
+
+// record adds an alert that is not on record.
+func (d *Decision) record(c alert.Candidate, a alert.Alert) {
+	if !recorded(c.Recorded, a.Rule, a.Threshold) {
+		d.Alerts = append(d.Alerts, a)
+	}
+}
+
+// done reports whether a threshold is on record, and everybody was told or it
+// is silenced.
+func (r *Rule) done(c alert.Candidate, s step) bool {
+	if !recorded(c.Recorded, r.Name, s.threshold) {
 		return false
 	}
-	for _, t := range r.Targets {
-		for _, recipient := range t.Recipients {
-			if !toldAlready(c.Told, t.Channel, recipient, threshold) {
+	if handled(c.Item, r.dueAt(c.Item, s.threshold)) {
+		return true
+	}
+	for _, t := range s.targets {
+		for _, recipient := range t.recipients(c.Item) {
+			if !toldAlready(c.Told, t.Channel, recipient, s.threshold) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// handled reports whether somebody acknowledged or snoozed the item after what
+// was due at an instant.
+func handled(it alert.Item, at time.Time) bool {
+	return it.Handling != nil && !at.After(it.Handling.At)
+}
+
+// silenced reports whether what was due at an instant is not to be told now.
+func silenced(it alert.Item, at, now time.Time) bool {
+	return handled(it, at) && (it.Handling.Until == nil || now.Before(*it.Handling.Until))
 }
 
 func newAlert(it alert.Item, rule string, threshold time.Duration, now time.Time) alert.Alert {
@@ -163,9 +186,9 @@ func newAlert(it alert.Item, rule string, threshold time.Duration, now time.Time
 	}
 }
 
-func (d *Decision) tell(r *Rule, a alert.Alert) {
-	for _, t := range r.Targets {
-		for _, recipient := range t.Recipients {
+func (d *Decision) tell(it alert.Item, targets []Target, a alert.Alert) {
+	for _, t := range targets {
+		for _, recipient := range t.recipients(it) {
 			d.Tells = append(d.Tells, Tell{Alert: a, Channel: t.Channel, Recipient: recipient, Single: t.Single})
 		}
 	}
@@ -224,9 +247,9 @@ func scaled(threshold, lifetime time.Duration) time.Duration {
 	return time.Duration(quotient) //nolint:gosec // G115: lifetime < scaleBase, so it is below threshold
 }
 
-// earliest returns the earlier of two instants, of which a may be unset.
+// earliest returns the earlier of two instants, either of which may be unset.
 func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}
 	return a

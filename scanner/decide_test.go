@@ -149,7 +149,7 @@ func TestDecide_RevocationListAtItsEnd(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	if next := scanner.NextDue(rules, c); !next.Equal(end) {
+	if next := scanner.NextDue(rules, c, end); !next.Equal(end) {
 		t.Errorf("it is due again at %s, want its end", next)
 	}
 	c.Item.Kind = alert.KindClient
@@ -213,7 +213,7 @@ func TestDecide_ScaledWithoutOverflow(t *testing.T) {
 	longest := time.Duration(math.MaxInt64)
 	r := rule("r", before(longest), func(r *scanner.Rule) { r.Scale = true })
 	want := end.Add(-(longest/120*100 + longest%120*100/120))
-	if got := scanner.NextDue([]scanner.Rule{r}, c); got.Sub(want).Abs() > time.Microsecond {
+	if got := scanner.NextDue([]scanner.Rule{r}, c, end); got.Sub(want).Abs() > time.Microsecond {
 		t.Errorf("reached at %s, want %s", got, want)
 	}
 }
@@ -260,7 +260,7 @@ func TestDecide_WhatIsWatched(t *testing.T) {
 			if got := len(d.Tells) > 0; got != tt.want {
 				t.Errorf("told = %t, want %t", got, tt.want)
 			}
-			if got := !scanner.NextDue(rules, c).IsZero(); got != tt.want {
+			if got := !scanner.NextDue(rules, c, end).IsZero(); got != tt.want {
 				t.Errorf("ever due = %t, want %t", got, tt.want)
 			}
 			if !tt.want && len(d.Alerts) > 0 {
@@ -393,7 +393,7 @@ func TestDecide_RecipientGained(t *testing.T) {
 				c.Told[0].Threshold = tt.told
 			}
 			rules := []scanner.Rule{gained}
-			if due := scanner.NextDue(rules, c); due.After(now) != (len(tt.recorded) == 0) {
+			if due := scanner.NextDue(rules, c, end); due.After(now) != (len(tt.recorded) == 0) {
 				t.Errorf("the item is looked at again at %s", due)
 			}
 			if diff := cmp.Diff(tt.want, gist(scanner.Decide(rules, c, now))); diff != "" {
@@ -430,11 +430,11 @@ func TestNextDue_IncludesWhatIsPast(t *testing.T) {
 		Item: item("i"), Recorded: []alert.Mark{{Rule: "default", Threshold: 30 * day}},
 		Told: []alert.Told{{Channel: "mail", Recipient: "oncall@example.com", Threshold: 14 * day}},
 	}
-	if got, want := scanner.NextDue(rules, c), end.Add(-90*day); !got.Equal(want) {
+	if got, want := scanner.NextDue(rules, c, end), end.Add(-90*day); !got.Equal(want) {
 		t.Errorf("next due %s, want %s", got, want)
 	}
 	c.Recorded = append(c.Recorded, alert.Mark{Rule: "early", Threshold: 90 * day}, alert.Mark{Rule: "default", Threshold: 14 * day})
-	if got := scanner.NextDue(rules, c); !got.IsZero() {
+	if got := scanner.NextDue(rules, c, end); !got.IsZero() {
 		t.Errorf("next due %s with everything on record, want never", got)
 	}
 }

@@ -12,7 +12,7 @@ import (
 func decideEnded(rules []Rule, c alert.Candidate, now time.Time) Decision {
 	var d Decision
 	for _, told := range c.Told {
-		target, ok := reaching(rules, told)
+		target, ok := reaching(rules, c.Item, told)
 		if !told.Heard || !ok {
 			continue
 		}
@@ -27,15 +27,24 @@ func decideEnded(rules []Rule, c alert.Candidate, now time.Time) Decision {
 
 // reaching returns a target of any rule by which a recipient is still told: an
 // address that was taken out of the configuration gets nothing more.
-func reaching(rules []Rule, told alert.Told) (Target, bool) {
-	for _, r := range rules {
-		for _, t := range r.Targets {
-			if t.Channel == told.Channel && slices.Contains(t.Recipients, told.Recipient) {
+func reaching(rules []Rule, it alert.Item, told alert.Told) (Target, bool) {
+	for i := range rules {
+		for _, t := range rules[i].AllTargets() {
+			if t.Channel == told.Channel && slices.Contains(t.recipients(it), told.Recipient) {
 				return t, true
 			}
 		}
 	}
 	return Target{}, false
+}
+
+// AllTargets returns the targets of all thresholds.
+func (r *Rule) AllTargets() []Target {
+	all := slices.Clip(r.Targets)
+	for _, e := range r.Escalate {
+		all = append(all, e.Targets...)
+	}
+	return all
 }
 
 func endedAlert(c alert.Candidate, rule string, now time.Time) alert.Alert {

@@ -23,6 +23,7 @@ type memory struct {
 	accepted       time.Time
 	scans          []time.Time // the now of every successful scan
 	reschedules    int
+	placement      int64
 	failing        error
 	panicking      bool
 	blocking       chan struct{} // when set, a scan waits until it is closed
@@ -140,6 +141,12 @@ func (m *memory) Reschedule(_ context.Context, key string, next func(alert.Candi
 	m.key = key
 	m.reschedules++
 	return nil
+}
+
+func (m *memory) Placement(context.Context) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.placement, nil
 }
 
 func (m *memory) LastScan(context.Context) (time.Time, error) {

@@ -10,11 +10,24 @@ import (
 // A Rule says which items are told about, when, and to whom. Its identity is
 // its name.
 type Rule struct {
-	Name    string
-	Kinds   []alert.Kind
-	Before  []time.Duration   // thresholds, any order, none negative; 0 = at expiry, which is always told of a revocation list
-	Match   map[string]string // labels that an item must all bear
-	Scale   bool              // a threshold t counts as min(t, lifetime × t / 120d)
+	Name      string
+	Kinds     []alert.Kind
+	Match     map[string]string // labels that an item must all bear
+	Hostnames []string          // patterns, one of which a host name of the item must match; none = any
+	CAs       []string          // bundles, one of which must hold the item or its issuer; none = any
+	Before    []time.Duration   // thresholds, any order, none negative; 0 = at expiry, which is always told of a revocation list
+	Targets   []Target          // of those thresholds
+	Escalate  []Escalation      // further thresholds, each with its own targets
+	Scale     bool              // a threshold t counts as min(t, lifetime × t / 120d)
+
+	Repeat     time.Duration // how often to remind, until somebody acknowledges; 0 = never
+	RepeatFrom time.Duration // of which thresholds, this one and the tighter ones
+	Digest     time.Duration // gathers what is not urgent into one message each; 0 = at once
+}
+
+// An Escalation is a threshold that tells others than the rule's.
+type Escalation struct {
+	Before  time.Duration
 	Targets []Target
 }
 
@@ -23,6 +36,9 @@ type Target struct {
 	Channel    string
 	Recipients []string // e-mail addresses; for Slack and webhooks the channel's name alone
 	Single     bool     // its format carries one item a message
+	// OwnerDomains, of an e-mail channel, has it tell an item's owners too, as
+	// far as their addresses lie in one of these domains, in lower case.
+	OwnerDomains []string
 }
 
 // An Inventory holds the items and what was told of them. All methods may be
@@ -42,6 +58,9 @@ type Inventory interface {
 	// means never), in batches, unless it already did so for this key; a run
 	// that was cut off is done again.
 	Reschedule(ctx context.Context, key string, next func(alert.Candidate) time.Time) error
+	// Placement returns a number that changes whenever a bundle, or what it
+	// holds or is for, does: rules that ask for those must be gone by anew.
+	Placement(ctx context.Context) (int64, error)
 	// LastScan returns the time of the last successful scan, zero if none.
 	LastScan(ctx context.Context) (time.Time, error)
 	// AcceptedClock returns when an operator last confirmed the wall clock

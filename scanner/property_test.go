@@ -32,6 +32,9 @@ func FuzzDecide(f *testing.F) {
 				rules = randomRules(r)
 			}
 			now = now.Add(time.Duration(r.IntN(int(5 * day))))
+			if r.IntN(6) == 0 {
+				inv.items["i"].Item.Handling = randomHandling(r, now)
+			}
 			plan, tellings := scanner.NewPlan(rules, []alert.Candidate{inv.items["i"].Candidate}, now)
 			holdOnce(t, heard, tellings)
 			holdDelivered(t, plan, tellings)
@@ -50,14 +53,38 @@ func randomRules(r *rand.Rand) []scanner.Rule {
 			for range 1 + r.IntN(4) {
 				ru.Before = append(ru.Before, time.Duration(r.IntN(60))*day)
 			}
-			ru.Targets = nil
+			ru.Targets = randomTargets(r)
 			for range r.IntN(3) {
-				channel := string(rune('a' + r.IntN(3)))
-				ru.Targets = append(ru.Targets, scanner.Target{Channel: channel, Recipients: []string{"x", "y"}[:1+r.IntN(2)], Single: channel == "c"})
+				ru.Escalate = append(ru.Escalate, scanner.Escalation{Before: time.Duration(60+r.IntN(20)) * day, Targets: randomTargets(r)})
 			}
+			ru.Repeat = []time.Duration{0, time.Hour, day, 3 * day}[r.IntN(4)]
+			ru.RepeatFrom = time.Duration(r.IntN(80)) * day
+			ru.Digest = []time.Duration{0, day, 7 * day}[r.IntN(3)]
 		}))
 	}
 	return rules
+}
+
+// randomHandling is nobody's word, an acknowledgement or a snooze.
+func randomHandling(r *rand.Rand, now time.Time) *alert.Handling {
+	h := &alert.Handling{By: "alice", At: now}
+	switch r.IntN(4) {
+	case 0:
+		return nil
+	case 1:
+		until := now.Add(time.Duration(1 + r.IntN(int(6*day))))
+		h.Until = &until
+	}
+	return h
+}
+
+func randomTargets(r *rand.Rand) []scanner.Target {
+	var targets []scanner.Target
+	for range r.IntN(3) {
+		channel := string(rune('a' + r.IntN(3)))
+		targets = append(targets, scanner.Target{Channel: channel, Recipients: []string{"x", "y"}[:1+r.IntN(2)], Single: channel == "c"})
+	}
+	return targets
 }
 
 func holdOnce(t *testing.T, heard map[string]time.Duration, tellings []scanner.Telling) {
@@ -95,7 +122,7 @@ func holdDelivered(t *testing.T, plan alert.Plan, tellings []scanner.Telling) {
 
 func holdRecorded(t *testing.T, rules []scanner.Rule, c alert.Candidate, next, now time.Time) {
 	t.Helper()
-	due := scanner.NextDue(rules, c)
+	due := scanner.NextDue(rules, c, now)
 	if !due.IsZero() && !due.After(now) {
 		t.Fatalf("a threshold reached at %s is not on record at %s", due, now)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/glob"
 )
 
 // DefaultSchedule is the documented default of scanner.schedule.
@@ -129,12 +131,13 @@ func (s *Scanner) scan(ctx context.Context, wall time.Time, mono time.Duration, 
 	if err := s.checkClock(ctx, wall, mono); err != nil {
 		return err
 	}
-	if err := s.reschedule(ctx); err != nil {
+	key, err := s.reschedule(ctx)
+	if err != nil {
 		return err
 	}
-	err := s.inventory.Scan(ctx, wall, func(candidates []alert.Candidate) alert.Plan {
+	err = s.inventory.Scan(ctx, wall, func(candidates []alert.Candidate) alert.Plan {
 		plan, _ := NewPlan(s.rules, candidates, wall)
-		plan.Rules = s.key
+		plan.Rules = key
 		result.Candidates, result.Alerts, result.Deliveries = len(candidates), len(plan.Alerts), len(plan.Deliveries)
 		return plan
 	})
@@ -166,8 +169,8 @@ func (s *Scanner) Preview(ctx context.Context, at time.Time) (alert.Plan, []Tell
 func widest(rules []Rule) time.Duration {
 	var widest time.Duration
 	for _, r := range rules {
-		for _, t := range r.Before {
-			widest = max(widest, t)
+		for _, s := range r.steps(alert.Item{}) {
+			widest = max(widest, s.threshold)
 		}
 	}
 	return widest
@@ -194,7 +197,8 @@ func (s *Scanner) Reconfigure(ctx context.Context, rules []Rule, schedule string
 	s.table.Store(table)
 	s.engage()
 	defer s.Kick()
-	return s.reschedule(ctx)
+	_, err = s.reschedule(ctx)
+	return err
 }
 
 // begin waits for the turn to scan, or for the end of ctx.
@@ -211,13 +215,20 @@ func (s *Scanner) end() { <-s.turn }
 
 // reschedule is cheap when the inventory already went by these rules; another
 // process may have gone by others meanwhile.
-func (s *Scanner) reschedule(ctx context.Context) error {
-	rules := s.rules
-	err := s.inventory.Reschedule(ctx, s.key, func(c alert.Candidate) time.Time { return NextDue(rules, c) })
-	if err != nil {
-		return fmt.Errorf("rescheduling the inventory: %w", err)
+func (s *Scanner) reschedule(ctx context.Context) (key string, err error) {
+	rules, key, now := s.rules, s.key, s.now().UTC()
+	if slices.ContainsFunc(rules, func(r Rule) bool { return len(r.Hostnames)+len(r.CAs) > 0 }) {
+		place, err := s.inventory.Placement(ctx)
+		if err != nil {
+			return "", fmt.Errorf("reading where items are used: %w", err)
+		}
+		key += fmt.Sprintf(":%d", place)
 	}
-	return nil
+	err = s.inventory.Reschedule(ctx, key, func(c alert.Candidate) time.Time { return NextDue(rules, c, now) })
+	if err != nil {
+		return "", fmt.Errorf("rescheduling the inventory: %w", err)
+	}
+	return key, nil
 }
 
 func (s *Scanner) checkClock(ctx context.Context, wall time.Time, mono time.Duration) error {
@@ -263,9 +274,14 @@ func checkRules(rules []Rule) error {
 			return fault.New(fault.Invalid, "rules", "alert[%d]: the name %q is empty or taken", i, r.Name).WithField("alert.name")
 		}
 		seen[r.Name] = true
-		for _, t := range r.Before {
-			if t < 0 {
-				return fault.New(fault.Invalid, "rules", "alert %q: the threshold %s is negative", r.Name, t).WithField("alert.before")
+		for _, s := range r.steps(alert.Item{}) {
+			if s.threshold < 0 {
+				return fault.New(fault.Invalid, "rules", "alert %q: the threshold %s is negative", r.Name, s.threshold).WithField("alert.before")
+			}
+		}
+		for _, pattern := range r.Hostnames {
+			if _, err := glob.Compile(pattern, '.'); err != nil {
+				return fault.New(fault.Invalid, "rules", "alert %q: %w", r.Name, err).WithField("alert.hostnames")
 			}
 		}
 	}
@@ -280,5 +296,5 @@ func rulesKey(rules []Rule) string {
 		panic("scanner: rules do not marshal: " + err.Error()) // plain data always does
 	}
 	sum := sha256.Sum256(text)
-	return "1:" + hex.EncodeToString(sum[:16])
+	return "2:" + hex.EncodeToString(sum[:16])
 }

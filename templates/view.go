@@ -142,6 +142,9 @@ func (m Message) rows(e alert.Entry) []row {
 	threshold := ""
 	if e.Alert.Event == alert.EventExpiring {
 		threshold = alert.FormatThreshold(e.Alert.Threshold) + " before the end"
+		if e.Alert.Threshold < 0 {
+			threshold = alert.FormatThreshold(-e.Alert.Threshold) + " after the end"
+		}
 	}
 	all := []row{
 		{Label: "New end", Value: successorEnd(e.Successor, m.Now)},
@@ -155,6 +158,7 @@ func (m Message) rows(e alert.Entry) []row {
 		list("Bundles", i.Bundles),
 		list("Labels", labels(i.Labels)),
 		{Label: "Threshold", Value: threshold},
+		{Label: "Status", Value: handling(e)},
 	}
 	all = append(all, m.facts(*i)...)
 	var rows []row
@@ -176,6 +180,14 @@ func (e entryView) Short() []row {
 		}
 	}
 	return rows
+}
+
+// handling says who takes care of an item that expires.
+func handling(e alert.Entry) string {
+	if h := e.Item.Handling; h != nil && e.Alert.Event == alert.EventExpiring {
+		return h.Words()
+	}
+	return ""
 }
 
 func successorEnd(i *alert.Item, now time.Time) string {

@@ -10,7 +10,7 @@ import (
 )
 
 func newAlert(e *env) *cobra.Command {
-	return group("alert", "See what was found to be told", newAlertList(e))
+	return group("alert", "See what is told, and say that it is taken care of", newAlertList(e), newAlertExplain(e), newAlertAck(e), newAlertSnooze(e))
 }
 
 // A shownAlert is an alert as programs read it.

@@ -189,6 +189,9 @@ func (e *env) showItem(it alert.Item) {
 	for _, src := range it.Sources {
 		e.printf("source       %s %s (last seen %s, %s)\n", src.Kind, src.Reference, stamp(src.LastSeen), times(src.Count))
 	}
+	if it.Handling != nil {
+		e.printf("handling     %s\n", it.Handling.Words())
+	}
 	if it.ReplacedBy != "" {
 		e.printf("replaced by  %s\n", it.ReplacedBy)
 	}

@@ -1,6 +1,9 @@
 package alert
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A Kind is what an item is.
 type Kind string
@@ -78,7 +81,24 @@ type Item struct {
 	Sources     []Source          `json:"sources"`
 	ReplacedBy  string            `json:"replaced_by,omitempty"` // UUID of the item that superseded it
 	NextDueAt   *time.Time        `json:"next_due_at"`           // nil = nothing left to say
+	Handling    *Handling         `json:"handling,omitempty"`    // nil = nobody said anything in this epoch
 	CreatedAt   time.Time         `json:"created_at"`
+}
+
+// A Handling is what somebody said about an item that was told to expire: that
+// it is taken care of, or that it can wait. It silences what was due by then.
+type Handling struct {
+	By    string     `json:"by"`
+	At    time.Time  `json:"at"`
+	Until *time.Time `json:"until,omitempty"` // when a snooze ends; nil = acknowledged
+}
+
+// Words says what was said: "acknowledged by Ana on …", "snoozed by Ana until …".
+func (h Handling) Words() string {
+	if h.Until != nil {
+		return fmt.Sprintf("snoozed by %s until %s", h.By, h.Until.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("acknowledged by %s on %s", h.By, h.At.UTC().Format(time.RFC3339))
 }
 
 // Lifetime is the span from NotBefore to NotAfter.

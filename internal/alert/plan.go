@@ -8,7 +8,8 @@ type Candidate struct {
 	Item     Item
 	Recorded []Mark // of an item that is watched
 	Told     []Told
-	Ended    *Ending // nil = the item is watched
+	CAs      []string // names of the bundles that hold it or a CA of its issuer's name
+	Ended    *Ending  // nil = the item is watched
 }
 
 // An Ending is why the watch of an item's epoch ended: EventRenewed,

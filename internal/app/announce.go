@@ -150,7 +150,11 @@ func unknownCAs(p inventory.Policy, bundles []inventory.Bundle) []string {
 	return unknown
 }
 
-// covered reports whether any rule with a target tells of the item.
+// covered reports whether any rule with a target may tell of an item of such a
+// kind and labels: where it is used is not asked.
 func covered(rules []scanner.Rule, item alert.Item) bool {
-	return slices.ContainsFunc(rules, func(r scanner.Rule) bool { return r.Matches(item) })
+	return slices.ContainsFunc(rules, func(r scanner.Rule) bool {
+		r.Hostnames, r.CAs = nil, nil
+		return r.Matches(alert.Candidate{Item: item})
+	})
 }

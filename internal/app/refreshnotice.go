@@ -32,12 +32,16 @@ func lasting(l inventory.CRL, now time.Time) bool {
 func (a *App) refreshNotices(l inventory.CRL, reason string, since, now time.Time) []alert.Notice {
 	r := a.roster()
 	n := announcement{subject: "crl:" + l.Item.ID + "@" + since.UTC().Format(time.RFC3339), detail: refreshDetail(l, reason, since), now: now, told: map[[2]string]bool{}}
+	c, err := a.store.Candidate(a.run, l.Item.ID)
+	if err != nil { // rather by the rules that do not ask for a CA than by none
+		c = alert.Candidate{Item: l.Item}
+	}
 	for _, rule := range r.rules() {
-		if !rule.Matches(l.Item) {
+		if !rule.Matches(c) {
 			continue
 		}
 		var to []notifier.Route
-		for _, t := range rule.Targets {
+		for _, t := range rule.AllTargets() {
 			to = append(to, notifier.Route{Channel: t.Channel, Recipients: t.Recipients})
 		}
 		n.add(rule.Name, to)

@@ -257,10 +257,8 @@ func declaredPolicy(cfg *config.Config, a config.Alert) alerting.Policy {
 	for _, k := range a.Kinds {
 		p.Filters.Kinds = append(p.Filters.Kinds, alert.Kind(k))
 	}
-	for _, b := range a.Before {
-		p.Filters.Before = append(p.Filters.Before, b.Duration)
-	}
-	for _, name := range a.Channels {
+	p.Filters.Before = a.Thresholds()
+	for _, name := range a.ChannelNames() {
 		switch c, ok := channelNamed(cfg, name); {
 		case !ok:
 		case c.Type == config.TypeEmail:

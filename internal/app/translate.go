@@ -33,17 +33,18 @@ func objectID(kind, name string) string {
 func Rules(cfg *config.Config) []scanner.Rule {
 	rules := make([]scanner.Rule, 0, len(cfg.Alerts))
 	for _, a := range cfg.Alerts {
-		rule := scanner.Rule{Name: a.Name, Match: a.Match, Scale: a.ScaleShortLived}
+		rule := scanner.Rule{
+			Name: a.Name, Match: a.Match, Hostnames: a.Hostnames, CAs: a.CAs, Scale: a.ScaleShortLived,
+			Repeat: a.Repeat.Duration, RepeatFrom: a.RepeatFrom.Duration, Digest: a.Digest.Duration, Targets: targets(cfg, a, a.Channels),
+		}
 		for _, k := range a.Kinds {
 			rule.Kinds = append(rule.Kinds, alert.Kind(k))
 		}
 		for _, d := range a.Before {
 			rule.Before = append(rule.Before, d.Duration)
 		}
-		for _, name := range a.Channels {
-			if c, ok := channelNamed(cfg, name); ok {
-				rule.Targets = append(rule.Targets, scanner.Target{Channel: name, Recipients: recipients(c), Single: single(c)})
-			}
+		for _, e := range a.Escalate {
+			rule.Escalate = append(rule.Escalate, scanner.Escalation{Before: e.Before.Duration, Targets: targets(cfg, a, e.Channels)})
 		}
 		rules = append(rules, rule)
 	}
@@ -53,6 +54,24 @@ func Rules(cfg *config.Config) []scanner.Rule {
 // single reports whether a channel's format carries one item a message.
 func single(c config.Channel) bool {
 	return c.Type == config.TypeWebhook && webhook.Single(c.Format)
+}
+
+// targets returns those of a rule's channels that are named; the ones of mail
+// write to owners too.
+func targets(cfg *config.Config, a config.Alert, names []string) []scanner.Target {
+	var list []scanner.Target
+	for _, name := range names {
+		c, ok := channelNamed(cfg, name)
+		if !ok {
+			continue
+		}
+		t := scanner.Target{Channel: name, Recipients: recipients(c), Single: single(c)}
+		if c.Type == config.TypeEmail {
+			t.OwnerDomains = a.OwnerDomains
+		}
+		list = append(list, t)
+	}
+	return list
 }
 
 // setup returns the channels and routes of a configuration. It opens no
@@ -72,7 +91,7 @@ func setup(cfg *config.Config, now func() time.Time, threads slack.Threads) (not
 		s.Channels = append(s.Channels, notifier.Config{Name: c.Name, Channel: channel, Hash: hash})
 	}
 	for _, a := range cfg.Alerts {
-		s.Routes[a.Name], s.RuleIDs[a.Name] = routes(cfg, a.Channels), objectID("alert", a.Name)
+		s.Routes[a.Name], s.RuleIDs[a.Name] = routes(cfg, a.ChannelNames()), objectID("alert", a.Name)
 	}
 	s.Fallback = routes(cfg, cfg.Notifier.Fallback)
 	return s, nil

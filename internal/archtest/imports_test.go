@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"internal/inventory": {"internal/access", "internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/hostname", "internal/san"},
 
 	"templates":             {"internal/alert", "internal/cert", "internal/fault"},
-	"scanner":               {"internal/alert", "internal/fault"},
+	"scanner":               {"internal/alert", "internal/fault", "internal/glob"},
 	"notifier":              {"internal/alert", "internal/egress", "internal/fault", "templates"},
 	"notifier/email":        {"internal/alert", "internal/fault", "notifier", "templates"},
 	"notifier/slack":        {"internal/alert", "internal/egress", "internal/fault", "notifier", "templates"},

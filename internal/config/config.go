@@ -232,6 +232,19 @@ type Alert struct {
 	Kinds           []string          `toml:"kinds"`
 	Before          []Duration        `toml:"before"` // distinct, none negative
 	Channels        []string          `toml:"channels"`
+	Escalate        []Escalation      `toml:"escalate"` // distinct, also from Before
 	Match           map[string]string `toml:"match"`
+	Hostnames       []string          `toml:"hostnames"` // patterns in lower case, accepted by package glob
+	CAs             []string          `toml:"cas"`       // names of bundles
 	ScaleShortLived bool              `toml:"scale_short_lived"`
+	Repeat          Duration          `toml:"repeat"`        // 0 or at least 1h
+	RepeatFrom      Duration          `toml:"repeat_from"`   // one of the thresholds, where Repeat is not 0
+	Digest          Duration          `toml:"digest"`        // 0, or 1h to 7d
+	OwnerDomains    []string          `toml:"owner_domains"` // in lower case
+}
+
+// An Escalation is one more threshold of a rule, with its own channels.
+type Escalation struct {
+	Before   Duration `toml:"before"`
+	Channels []string `toml:"channels"` // at least one
 }

@@ -40,7 +40,7 @@ func defaultStorage() Storage {
 // kinds are all kinds of items, which a rule is about unless it says less.
 var kinds = []string{string(alert.KindCA), string(alert.KindClient), string(alert.KindServer), string(alert.KindCRL)}
 
-// preset sets the spans that the applications leave out. It runs before the
+// preset sets the spans that applications and rules leave out. It runs before the
 // environment is expanded, when a span that is given still has its text.
 func (c *Config) preset() {
 	for i := range c.Applications {
@@ -48,6 +48,9 @@ func (c *Config) preset() {
 		a.SessionDuration.preset(24 * time.Hour)
 		a.ConnectTimeout.preset(10 * time.Second)
 		a.OriginTimeout.preset(100 * time.Second)
+	}
+	for i := range c.Alerts {
+		c.Alerts[i].RepeatFrom.preset(-1) // which validateRepeat finds the tightest threshold for
 	}
 }
 

@@ -51,7 +51,6 @@ func TestExample_TablesLoad(t *testing.T) {
 		t.Errorf("channels = %d, want 5", got)
 	}
 	want := []string{
-		`alert "default" has the one channel "oncall-mail", and notifier.fallback names no other: nobody would be told when it fails`,
 		`admin.public_url "http://127.0.0.1:8080" is loopback: links in messages will not work elsewhere`,
 	}
 	if diff := cmp.Diff(want, cfg.Warnings); diff != "" {
@@ -64,7 +63,7 @@ func TestExample_TablesLoad(t *testing.T) {
 func TestExample_TablesShowTheDefaults(t *testing.T) {
 	t.Parallel()
 	folder, text := exampleFolder(t), uncommented(t)
-	optional := regexp.MustCompile(`(?m)^format = "access"\n|^(path|session_duration|mode|client_certificate_forwarding|rfc9440|tls_client_auth_headers|request_headers|options_preflight_bypass|origin_ca|origin_cert|origin_key|origin_server_name|connect_timeout|origin_timeout|custom_deny_message|custom_deny_page|custom_non_identity_deny_url|exclude|tls|default_transport|content_type|kinds|before|match|scale_short_lived) = .*\n`)
+	optional := regexp.MustCompile(`(?m)^format = "access"\n|^(path|session_duration|mode|client_certificate_forwarding|rfc9440|tls_client_auth_headers|request_headers|options_preflight_bypass|origin_ca|origin_cert|origin_key|origin_server_name|connect_timeout|origin_timeout|custom_deny_message|custom_deny_page|custom_non_identity_deny_url|exclude|tls|default_transport|content_type|kinds|before|match|hostnames|cas|scale_short_lived|digest|owner_domains) = .*\n`)
 	shown, left := loadIn(t, folder, text), loadIn(t, folder, optional.ReplaceAllString(text, ""))
 	decided := cmpopts.IgnoreFields(config.Application{}, "ForwardingGiven") // writing the default decides
 	if diff := cmp.Diff(left, shown, durations, decided, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(config.Config{}, "Document"), cmpopts.IgnoreFields(config.Certificate{}, "Pair"), cmpopts.IgnoreFields(config.Channel{}, "Template")); diff != "" {

@@ -27,15 +27,16 @@ func (c *checker) remarkSilence(cfg *Config) {
 	}
 	covered := map[string]bool{}
 	for _, a := range cfg.Alerts {
-		if len(a.Channels) == 0 {
+		channels := a.ChannelNames()
+		if len(channels) == 0 {
 			c.warn("alert %q names no channels: it tells nobody", a.Name)
 			continue
 		}
-		if only := a.Channels[0]; !slices.ContainsFunc(slices.Concat(a.Channels, cfg.Notifier.Fallback), func(name string) bool { return name != only }) {
+		if only := channels[0]; !slices.ContainsFunc(slices.Concat(channels, cfg.Notifier.Fallback), func(name string) bool { return name != only }) {
 			c.warn("alert %q has the one channel %q, and notifier.fallback names no other: nobody would be told when it fails", a.Name, only)
 		}
-		if len(a.Match) > 0 {
-			continue // it covers labelled items only
+		if len(a.Match)+len(a.Hostnames)+len(a.CAs) > 0 {
+			continue // it covers some items only
 		}
 		for _, k := range a.Kinds {
 			covered[k] = true

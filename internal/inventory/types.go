@@ -160,3 +160,9 @@ type Replacement struct {
 	ProposalID  string // deleted in the same transaction; may be ""
 	Once        bool   // refused when another successor waits to become valid
 }
+
+// A Handled is an item that somebody acknowledged or snoozed.
+type Handled struct {
+	Item alert.Item `json:"item"`
+	Next *time.Time `json:"next_alert"` // when it is told of next, nil = never in this epoch
+}

@@ -130,7 +130,7 @@ func (s *Store) insertBundle(ctx context.Context, t *tx, b inventory.NewBundle, 
 	}); err != nil {
 		return "", err
 	}
-	return id, t.bumpGeneration(ctx)
+	return id, t.placed(ctx)
 }
 
 // member returns the item of one certificate of an upload, trusted and watched.
@@ -217,7 +217,7 @@ func (s *Store) extendBundle(ctx context.Context, t *tx, id string, b inventory.
 	}); err != nil {
 		return err
 	}
-	return t.bumpGeneration(ctx)
+	return t.placed(ctx)
 }
 
 // addHostnames returns those that are new.
@@ -264,7 +264,7 @@ func (s *Store) RemoveBundle(ctx context.Context, id string, actor inventory.Act
 		}); err != nil {
 			return err
 		}
-		return t.bumpGeneration(ctx)
+		return t.placed(ctx)
 	})
 }
 

@@ -72,7 +72,7 @@ func (s *Store) describeBundle(ctx context.Context, t *tx, b inventory.Bundle, u
 	}); err != nil {
 		return err
 	}
-	return t.bumpGeneration(ctx)
+	return t.placed(ctx)
 }
 
 func (t *tx) nameIsFree(ctx context.Context, name, bundleID string) error {

@@ -89,6 +89,9 @@ func (t *tx) complete(ctx context.Context, items []alert.Item) error {
 			WHERE bi.item_id IN `+in+` ORDER BY h.hostname`, args); err != nil {
 			return err
 		}
+		if err := t.addHandlings(ctx, byID, in, args); err != nil {
+			return err
+		}
 		return t.addSources(ctx, byID, in, args)
 	})
 }

@@ -21,6 +21,7 @@ const (
 	metaRules       = "rules_key"
 	metaAuditPurged = "audit_purged_before"
 	metaBackup      = "backup_made" // in a copy alone
+	metaPlacement   = "placement"
 )
 
 // Generation returns the number that every change of trust raises, in the

@@ -137,7 +137,7 @@ func (t *tx) candidates(ctx context.Context, items []alert.Item) ([]alert.Candid
 	byID := make(map[string]*alert.Candidate, len(items))
 	ids := make([]string, len(items))
 	for i, item := range items {
-		candidates[i].Item = item
+		candidates[i] = alert.Candidate{Item: item, CAs: append([]string(nil), item.Bundles...)}
 		ids[i] = item.ID
 		byID[item.ID] = &candidates[i]
 	}
@@ -145,7 +145,10 @@ func (t *tx) candidates(ctx context.Context, items []alert.Item) ([]alert.Candid
 		if err := t.addMarks(ctx, byID, in, args); err != nil {
 			return err
 		}
-		return t.addTold(ctx, byID, in, args)
+		if err := t.addTold(ctx, byID, in, args); err != nil {
+			return err
+		}
+		return t.addCAs(ctx, byID, in, args)
 	})
 }
 

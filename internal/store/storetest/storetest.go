@@ -35,6 +35,8 @@ type Storer interface {
 	Alerting(ctx context.Context) (alerting.Stored, error)
 	AlertingGeneration(ctx context.Context) (int64, error)
 	HasDue(ctx context.Context, now time.Time) (bool, error)
+	Handle(ctx context.Context, itemID string, h *alert.Handling, actor inventory.Actor) error
+	Candidate(ctx context.Context, itemID string) (alert.Candidate, error)
 	NextEnding(ctx context.Context) (time.Time, error)
 	AcceptClock(ctx context.Context, at time.Time) error
 	Alerts(ctx context.Context, limit int) ([]alert.Alert, error)
@@ -80,7 +82,7 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // sound at its end.
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
-		overTests,
+		overTests, handlingTests,
 		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests,
 		trustTests, endingTests, changeTests, sightingTests, alertingTests, threadTests, accessTests,
 	} {
