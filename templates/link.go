@@ -2,7 +2,8 @@ package templates
 
 // What the links of a message are for.
 const (
-	LinkRenew = "renew" // hands in the renewed certificate
+	LinkRenew  = "renew"  // hands in the renewed certificate
+	LinkHandle = "handle" // acknowledges or snoozes
 )
 
 // A Link is an address at which a person without a token does something about
@@ -16,7 +17,8 @@ type Link struct {
 
 // linkWords are what people read on a link.
 var linkWords = map[string]string{
-	LinkRenew: "Hand in the renewed certificate",
+	LinkRenew:  "Hand in the renewed certificate",
+	LinkHandle: "Acknowledge or snooze",
 }
 
 // Words returns what people read on the link.

@@ -54,7 +54,8 @@ var assets embed.FS
 // Asset returns a file that pages refer to.
 func Asset(name string) ([]byte, error) { return assets.ReadFile("assets/" + name) }
 
-var renewalPage = template.Must(template.New("renewal.html").Funcs(template.FuncMap{
+// pageFuncs are what the pages of links are written with.
+var pageFuncs = template.FuncMap{
 	"stamp": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 	"left":  alert.FormatLeft,
 	"title": func(i alert.Item) string { return kindName(i.Kind) + " “" + itemName(i) + "”" },
@@ -79,11 +80,16 @@ var renewalPage = template.Must(template.New("renewal.html").Funcs(template.Func
 		}
 		return b.String()
 	},
-}).ParseFS(webFiles, "web/renewal.html"))
+}
+
+var renewalPage = template.Must(template.New("renewal.html").Funcs(pageFuncs).ParseFS(webFiles, "web/renewal.html", "web/item.html"))
 
 // RenderRenewal writes the page. It loads no other address than the two files
 // of [Asset] "renewal.css" and "renewal.js", by paths relative to its own.
 func RenderRenewal(w io.Writer, p RenewalPage) error { return renewalPage.Execute(w, p) }
+
+// ShowDependents has the page say who depends on a CA.
+func (RenewalPage) ShowDependents() bool { return true }
 
 // Losses are the differences that are to be warned of.
 func (p RenewalPage) Losses() []cert.Difference {

@@ -52,6 +52,7 @@ type Options struct {
 	Links   Links                       // of messages; nil = there are none
 	Linked  LinkRenewer                 // carries out what they are for; required with Links
 	Decider Decider                     // nil = no /proposals
+	Handler Handler                     // nil = nothing is acknowledged here
 	Ready   func(context.Context) error // nil = always ready
 	Metrics http.Handler                // of GET /metrics; nil = none
 	Now     func() time.Time
@@ -72,6 +73,7 @@ type server struct {
 	links       Links
 	linkRenewer LinkRenewer
 	decider     Decider
+	handler     Handler // nil = none
 }
 
 // New returns the handler of the admin listener. It may be used concurrently.
@@ -91,7 +93,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{renewer: o.Renewer, revoker: o.Revoker, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now), links: o.Links, linkRenewer: o.Linked, decider: o.Decider}
+	s := &server{renewer: o.Renewer, revoker: o.Revoker, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now), links: o.Links, linkRenewer: o.Linked, decider: o.Decider, handler: o.Handler}
 	mux := http.NewServeMux()
 	s.route(mux, "/renewals", method{http.MethodPost, s.handle(s.renew)})
 	if o.Revoker != nil {
@@ -104,6 +106,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.Decider != nil {
 		s.routeProposals(mux)
+	}
+	if o.Handler != nil {
+		s.routeHandling(mux)
 	}
 	if o.Metrics != nil {
 		s.route(mux, "/metrics", method{http.MethodGet, o.Metrics})

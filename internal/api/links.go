@@ -24,6 +24,8 @@ type Links interface {
 	// returns fault.NotFound for what was never signed, and fault.Conflict for
 	// what has ended. It compares in constant time, and keeps the token to itself.
 	OpenRenewal(token string) (itemID string, err error)
+	// OpenHandling is the same for the item that may be acknowledged or snoozed.
+	OpenHandling(token string) (itemID string, err error)
 }
 
 // A LinkRenewer carries out renewals for whoever holds a link of an item. It
@@ -47,6 +49,9 @@ var pageAssets = map[string]string{"renewal.css": "text/css; charset=utf-8", "re
 // change nothing: programs that scan mails follow every link.
 func (s *server) routeLinks(mux *http.ServeMux) {
 	s.route(mux, "/renew/{token}", method{http.MethodGet, http.HandlerFunc(s.showLink)}, method{http.MethodPost, http.HandlerFunc(s.useLink)})
+	if s.handler != nil {
+		s.route(mux, "/handle/{token}", method{http.MethodGet, http.HandlerFunc(s.showHandling)}, method{http.MethodPost, http.HandlerFunc(s.useHandling)})
+	}
 	s.route(mux, "/assets/{name}", method{http.MethodGet, s.handle(asset)})
 }
 
@@ -171,10 +176,14 @@ func (s *server) page(w http.ResponseWriter, r *http.Request, status int, page t
 		s.fail(w, r, err)
 		return
 	}
+	writePage(w, status, body.Bytes())
+}
+
+func writePage(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", pageCSP)
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // the client may be gone
+	_, _ = w.Write(body) //nolint:gosec // a rendered page of ours; the client may be gone
 }
 
 // A linkForm is what the page posts.

@@ -23,6 +23,8 @@ type signed struct{ *link.Signer }
 
 func (s signed) OpenRenewal(token string) (string, error) { return s.Open(link.Renew, token) }
 
+func (s signed) OpenHandling(token string) (string, error) { return s.Open(link.Handle, token) }
+
 // A linkBench is a bench with links.
 type linkBench struct {
 	*bench

@@ -278,7 +278,7 @@ func (a *App) forget(apps []enforcer.Application) {
 func (a *App) buildAdmin(context.Context) error {
 	service := inventory.New(a.store, a.o.Now)
 	o := api.Options{
-		Renewer: service, Revoker: service, Decider: service, Tokens: a.store, Now: a.o.Now, Logger: a.log,
+		Renewer: service, Revoker: service, Decider: service, Handler: a.handler(), Tokens: a.store, Now: a.o.Now, Logger: a.log,
 		Ready: a.ready, Metrics: a.metrics.Handler(), V4: a.v4Options(),
 	}
 	if a.links != nil {

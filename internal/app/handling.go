@@ -34,6 +34,20 @@ func (a *App) handler() Handler {
 	return Handler{store: a.store, now: a.o.Now, rules: func() []scanner.Rule { return a.roster().rules() }}
 }
 
+// Watched returns an item of which something is told. Others can neither be
+// acknowledged nor snoozed.
+func (h Handler) Watched(ctx context.Context, ref string) (alert.Item, error) {
+	item, err := h.store.Item(ctx, ref)
+	if err != nil {
+		return alert.Item{}, err
+	}
+	if why := scanner.Unwatched(item); why != "" {
+		return alert.Item{}, fault.New(fault.Conflict, "not_watched", "nothing is told of %s: %s", item.Subject, why).
+			WithHint("there is nothing to acknowledge or to snooze")
+	}
+	return item, nil
+}
+
 // Acknowledge records that somebody takes care of an item. by is the name to
 // show, "" for the actor's own.
 func (h Handler) Acknowledge(ctx context.Context, ref, by string, actor inventory.Actor) (inventory.Handled, error) {

@@ -36,17 +36,31 @@ func (l *renewalLinks) OpenRenewal(token string) (itemID string, err error) {
 	return l.signer.Open(link.Renew, token)
 }
 
+// OpenHandling implements api.Links.
+func (l *renewalLinks) OpenHandling(token string) (itemID string, err error) {
+	return l.signer.Open(link.Handle, token)
+}
+
+// handleFor is how long after its end an item can be acknowledged by a link:
+// as long as it is reminded of.
+const handleFor = 30 * alert.Day
+
 // of returns what a person can do about an item. An item that cannot be renewed
 // by hand has no link for that: it would be dead before it is sent, or there is
 // nothing to hand in.
 func (l *renewalLinks) of(adminURL string, i alert.Item) []templates.Link {
-	renewable := i.Kind == alert.KindCA || i.Kind == alert.KindClient
-	if l == nil || !renewable || i.Trust != alert.Trusted || l.now().After(i.NotAfter) {
+	if l == nil || i.Trust != alert.Trusted || i.Watch != alert.Active {
 		return nil
 	}
-	token := l.signer.Sign(link.Renew, i.ID, i.NotAfter)
-	if token == "" {
-		return nil
+	var links []templates.Link
+	add := func(kind string, p link.Purpose, until time.Time) {
+		if token := l.signer.Sign(p, i.ID, until); token != "" && !l.now().After(until) {
+			links = append(links, templates.Link{For: kind, URL: adminURL + "/" + kind + "/" + token})
+		}
 	}
-	return []templates.Link{{For: templates.LinkRenew, URL: adminURL + "/renew/" + token}}
+	if i.Kind == alert.KindCA || i.Kind == alert.KindClient {
+		add(templates.LinkRenew, link.Renew, i.NotAfter)
+	}
+	add(templates.LinkHandle, link.Handle, i.NotAfter.Add(handleFor))
+	return links
 }

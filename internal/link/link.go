@@ -23,8 +23,11 @@ const KeySize = 32
 // never change.
 type Purpose byte
 
-// Renew is the purpose of links to hand in a renewed certificate.
-const Renew Purpose = 1
+// The purposes: to hand in a renewed certificate, and to acknowledge or snooze.
+const (
+	Renew  Purpose = 1
+	Handle Purpose = 2
+)
 
 // The parts of a token: version, purpose, item, the last second, HMAC.
 const (
