@@ -40,7 +40,11 @@ func (w *worker) failingAsWell(ctx context.Context) string {
 // announcement itself: else two dead channels would tell each other for ever.
 func (w *worker) deathNotice(ctx context.Context, job alert.Job, reason string, now time.Time) *alert.Notice {
 	told := itemsOf(job.Entries)
-	if told == "" {
+	switch {
+	case told != "":
+	case len(job.Entries) == 1 && job.Entries[0].Alert.Event == alert.EventReport:
+		told = "the weekly report, by which the channel is tried"
+	default:
 		return nil
 	}
 	d := job.Delivery

@@ -104,7 +104,9 @@ func (m Message) overview(number int, e alert.Entry) overviewRow {
 }
 
 // urgent reports whether an entry tells of what has ended or failed.
-func (m Message) urgent(e alert.Entry) bool { return m.state(e) == "expired" || e.Item == nil }
+func (m Message) urgent(e alert.Entry) bool {
+	return m.state(e) == "expired" || e.Alert.Event == alert.EventFailed
+}
 
 func (m Message) entry(number int, e alert.Entry) entryView {
 	v := entryView{Number: number, Title: m.title(e), Urgent: m.urgent(e)}

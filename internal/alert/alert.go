@@ -24,12 +24,14 @@ const (
 	EventRenewed  Event = "renewed"
 	EventRevoked  Event = "revoked"
 	EventRemoved  Event = "removed" // it is watched no longer
+	EventReport   Event = "report"  // a channel's weekly report
 	EventFailed   Event = "failed"  // a delivery died, a channel fails or a revocation list cannot be refreshed
 )
 
 // An Alert is one thing to tell. Subject is the UUID of an item for every
 // event but EventFailed, where it is "delivery:ID", "channel:NAME@RFC3339" or
-// "crl:ID@RFC3339", with the UUID of the list's item.
+// "crl:ID@RFC3339", with the UUID of the list's item, and EventReport, where it
+// is "report:CHANNEL@RFC3339" with the beginning of the week.
 type Alert struct {
 	ID        string        `json:"id"`
 	Subject   string        `json:"subject"`
@@ -39,7 +41,7 @@ type Alert struct {
 	Threshold time.Duration `json:"-"` // as configured, before scaling
 	Event     Event         `json:"event"`
 	Covered   bool          `json:"covered"`          // a tighter threshold was told in its place; it has no delivery
-	Detail    string        `json:"detail,omitempty"` // words of an EventFailed alert; no secret
+	Detail    string        `json:"detail,omitempty"` // words of an EventFailed or EventReport alert; no secret
 	CreatedAt time.Time     `json:"created_at"`
 }
 
@@ -112,6 +114,13 @@ func NewFailure(subject, rule, detail string, now time.Time) Alert {
 		ID: ID(subject, 0, rule, 0, EventFailed), Subject: subject, Rule: rule,
 		Event: EventFailed, Detail: detail, CreatedAt: now,
 	}
+}
+
+// NewReport returns the alert of a channel's report of a period, which is about
+// no item. The same channel and period are the same alert.
+func NewReport(channel string, period time.Time, detail string, now time.Time) Alert {
+	subject := "report:" + channel + "@" + period.UTC().Format(time.RFC3339)
+	return Alert{ID: ID(subject, 0, "", 0, EventReport), Subject: subject, Event: EventReport, Detail: detail, CreatedAt: now}
 }
 
 // digest joins length-prefixed parts, so that no two lists of parts collide.

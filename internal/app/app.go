@@ -39,7 +39,7 @@ var (
 )
 
 // parts is how many parts may fail at once, each without having to wait.
-const parts = 12
+const parts = 11
 
 // stopTimeout is how long requests in flight may take when stopping: it leaves
 // time to close everything within 10 seconds.

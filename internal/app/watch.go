@@ -126,6 +126,7 @@ func (a *App) scanned(ctx context.Context, r scanner.Result) {
 	} else {
 		a.clock.confirm(r.At)
 		a.metrics.Scan(r.At, r.Took)
+		a.report(ctx, r.At)
 		a.notifier.Kick() // for what was found, and for what waited while the clock was not believed
 		a.forgetRestore(ctx)
 	}

@@ -17,6 +17,9 @@ func (c *checker) validateChannels(channels []Channel) {
 			continue
 		}
 		c.validateForeignKeys(at, ch)
+		if ch.Report != "" {
+			c.validateChoice(at+".report", ch.Report, ReportWeekly)
+		}
 		switch ch.Type {
 		case TypeEmail:
 			c.validateEmail(at, ch)

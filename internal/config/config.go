@@ -187,11 +187,15 @@ const (
 	TypeWebhook = "webhook"
 )
 
+// ReportWeekly has a channel get a report each week.
+const ReportWeekly = "weekly"
+
 // A Channel is a destination of alerts. Keys of other types than Type are
 // zero. What a *_file key named has been read into the key beside it.
 type Channel struct {
-	Name string `toml:"name"`
-	Type string `toml:"type"`
+	Name   string `toml:"name"`
+	Type   string `toml:"type"`
+	Report string `toml:"report"` // "" or ReportWeekly
 
 	SMTP             string   `toml:"smtp"` // host:port
 	TLS              string   `toml:"tls"`  // starttls, tls or none

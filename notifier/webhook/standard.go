@@ -108,7 +108,11 @@ func typeOf(m notifier.Message) string {
 }
 
 func typeOfAlert(a alert.Alert) string {
-	if a.Event != alert.EventFailed {
+	switch a.Event {
+	case alert.EventReport:
+		return "certvigil.report"
+	case alert.EventFailed:
+	default:
 		return "item." + string(a.Event)
 	}
 	subject, _, _ := strings.Cut(a.Subject, ":")

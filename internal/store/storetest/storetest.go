@@ -37,6 +37,10 @@ type Storer interface {
 	HasDue(ctx context.Context, now time.Time) (bool, error)
 	Handle(ctx context.Context, itemID string, h *alert.Handling, actor inventory.Actor) error
 	Candidate(ctx context.Context, itemID string) (alert.Candidate, error)
+	Report(ctx context.Context, channel string, period time.Time, n alert.Notice) (handed bool, err error)
+	Reported(ctx context.Context, channel string) (time.Time, error)
+	Ending(ctx context.Context, before time.Time, limit int) (items []alert.Item, all int, err error)
+	SeenHosts(ctx context.Context) ([]string, error)
 	NextEnding(ctx context.Context) (time.Time, error)
 	AcceptClock(ctx context.Context, at time.Time) error
 	Alerts(ctx context.Context, limit int) ([]alert.Alert, error)
@@ -82,7 +86,7 @@ var Start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // sound at its end.
 func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
-		overTests, handlingTests,
+		overTests, handlingTests, reportTests,
 		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests,
 		trustTests, endingTests, changeTests, sightingTests, alertingTests, threadTests, accessTests,
 	} {
