@@ -37,7 +37,7 @@ func RenderMail(m Message) (Mail, error) {
 		return Mail{}, err
 	}
 	mail.Text, mail.HTML = text.String(), html.String()
-	if v.More > 0 && !m.FileTooLarge {
+	if v.Many && !m.FileTooLarge {
 		mail.CSV = table(m)
 	}
 	return mail, nil

@@ -18,6 +18,7 @@ type view struct {
 	Title   string
 	Entries []entryView // at most Spelled
 	More    int         // how many are counted only
+	Many    bool        // there are more than Spelled, so that a mail has the table of all
 	Single  bool
 	Upload  bool // some entry can be renewed by upload
 
@@ -62,22 +63,22 @@ type row struct {
 func (r row) Breakable() []string { return strings.SplitAfter(r.Value, ",") }
 
 func (m Message) view() view {
-	spelled := m.Entries[:min(len(m.Entries), Spelled)]
+	v := view{Message: m, Title: m.Headline(), Single: len(m.Entries) == 1}
 	if m.Test {
-		spelled = nil
+		return v
 	}
-	v := view{Message: m, Title: m.Headline(), Single: len(m.Entries) == 1, More: len(m.Entries) - len(spelled)}
-	if m.Test {
-		v.More = 0
-	}
-	for i, e := range spelled {
-		v.Entries = append(v.Entries, m.entry(i+1, e))
-		v.Upload = v.Upload || uploadable(e)
+	spelled := families(m.Entries)
+	spelled = spelled[:min(len(spelled), Spelled)]
+	v.More, v.Many = len(m.Entries), len(m.Entries) > Spelled
+	for i, f := range spelled {
+		v.More -= len(f)
+		v.Entries = append(v.Entries, m.family(i+1, f))
+		v.Upload = v.Upload || len(f) == 1 && uploadable(f[0])
 	}
 	if len(spelled) > 1 {
 		v.Heading = overviewRow{Number: "#", Left: "Left", Day: "Ends", Clock: "(UTC)", What: "What"}
-		for i, e := range spelled {
-			v.Overview = append(v.Overview, m.overview(i+1, e))
+		for i, f := range spelled {
+			v.Overview = append(v.Overview, m.familyRow(i+1, f))
 		}
 	}
 	return v
