@@ -20,6 +20,8 @@ import (
 const (
 	maxRecipients  = 50 // of each mechanism
 	maxDescription = 2000
+	maxThresholds  = 20
+	maxLabels      = 50
 )
 
 // A PolicyChange is what somebody says of a policy. What is nil stays as it is;
@@ -208,6 +210,12 @@ func checkCount(mechanism string, n int) error {
 func place(mechanism string, i int) string { return fmt.Sprintf("mechanisms/%s/%d/id", mechanism, i) }
 
 func checkFilters(f Filters) (Filters, error) {
+	for name, count := range map[string]struct{ n, most int }{"before": {len(f.Before), maxThresholds}, "labels": {len(f.Labels), maxLabels}} {
+		if count.n > count.most {
+			return f, fault.New(fault.Invalid, "too_many", "a policy has at most %d %s, and not %d", count.most, name, count.n).
+				WithField("filters/" + name).WithHint("make several policies")
+		}
+	}
 	for i, k := range f.Kinds {
 		if !slices.Contains([]alert.Kind{alert.KindCA, alert.KindClient, alert.KindServer, alert.KindCRL}, k) {
 			return f, fault.New(fault.Invalid, "kind", "%.40q is no kind", k).

@@ -81,9 +81,11 @@ func (a *App) takeInAlerting(ctx context.Context) error {
 	if err := a.scanner.Reconfigure(ctx, next.rules(), a.cfg.Scanner.Schedule, a.cfg.Scanner.Location()); err != nil {
 		return err
 	}
+	before := a.roster()
 	a.mu.Lock()
 	a.stored = next.stored
 	a.mu.Unlock()
+	a.changeChannels(ctx, before, next)
 	a.log.Info("applied alerting policies and destinations", "generation", next.stored.Generation, "policies", len(next.stored.Policies), "destinations", len(next.stored.Destinations))
 	return nil
 }

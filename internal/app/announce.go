@@ -42,6 +42,7 @@ func (a *App) warn(ctx context.Context, r roster, groups []store.Group) {
 		a.log.Warn("configuration", "warning", w)
 	}
 	a.warnOrphans(ctx, r)
+	a.warnDeaf(r)
 	rules, uncovered := r.rules(), map[alert.Kind]int{}
 	for _, g := range groups {
 		if g.Watch == alert.Active && !covered(rules, alert.Item{Kind: g.Kind, Labels: g.Labels}) {
@@ -81,8 +82,8 @@ func (a *App) recallScan(ctx context.Context) {
 // recallChannels says which channels failed when the last daemon stopped: they
 // are not tried again before their time, and must not look sound until then.
 // It precedes the notifier, which has the word from its first attempt on.
-func (a *App) recallChannels(ctx context.Context) {
-	for _, name := range a.roster().channels() {
+func (a *App) recallChannels(ctx context.Context, names []string) {
+	for _, name := range names {
 		status, err := a.store.Channel(ctx, name)
 		if err != nil {
 			a.log.Warn("recalling whether a channel fails", "channel", name, "error", err)
@@ -91,6 +92,34 @@ func (a *App) recallChannels(ctx context.Context) {
 		a.metrics.ChannelFailing(name, status.Failing)
 		if status.Failing {
 			a.log.Warn("channel still failing", "channel", name, "error", status.Reason, "retry_at", status.RetryAt, "since", status.Since)
+		}
+	}
+}
+
+// changeChannels follows a change of who is told of what: how a channel fares
+// is known under the name that it has now, and of one that is gone no more.
+func (a *App) changeChannels(ctx context.Context, before, after roster) {
+	var fresh []string
+	for _, name := range after.channels() {
+		if !before.has(name) {
+			fresh = append(fresh, name)
+		}
+	}
+	for _, name := range before.channels() {
+		if !after.has(name) {
+			a.metrics.ChannelGone(name)
+		}
+	}
+	a.recallChannels(ctx, fresh)
+	a.warnDeaf(after)
+}
+
+// warnDeaf names policies that are left with nobody, as they are when their
+// destinations are deleted.
+func (a *App) warnDeaf(r roster) {
+	for _, p := range r.stored.Policies {
+		if p.Enabled && len(r.rule(p).Targets) == 0 {
+			a.log.Warn("an alerting policy tells nobody: its destinations are gone", "policy", p.Name, "id", p.ID)
 		}
 	}
 }

@@ -302,7 +302,7 @@ func (a *App) Start() error {
 		a.log.Error("watching the listeners' certificates", "error", err)
 	}
 	a.recallScan(a.run)
-	a.recallChannels(a.run)
+	a.recallChannels(a.run, a.roster().channels())
 	a.warnRestored(a.run)
 	a.goRun("notifier", a.notifier.Run)
 	a.goRun("scanner", func(ctx context.Context) error { a.scanner.Run(ctx); return nil })

@@ -64,9 +64,11 @@ func (a *App) takeOver(ctx context.Context, next *config.Config, stamps fileStam
 	if err := a.notifier.Reconfigure(s); err != nil {
 		return a.takeBack(ctx, old, err)
 	}
+	before := roster{old, a.stored}
 	a.mu.Lock()
 	a.stored = r.stored
 	a.mu.Unlock()
+	a.changeChannels(ctx, before, r)
 	a.admin.certificate.Store(next.Admin.TLS)
 	a.stamps = stamps
 	if err := a.watchOwn(ctx, next); err != nil { // presented they are already; the next reload tries again

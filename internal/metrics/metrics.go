@@ -119,6 +119,10 @@ func (m *Metrics) ChannelFailing(channel string, failing bool) {
 	m.failing.WithLabelValues(channel).Set(boolean(failing))
 }
 
+// ChannelGone forgets whether a channel fails: there is none of that name any
+// more, and an alarm on it would never end.
+func (m *Metrics) ChannelGone(channel string) { m.failing.DeleteLabelValues(channel) }
+
 // Request records a verdict. The reason is one of the enforcer's fixed set.
 func (m *Metrics) Request(application string, admitted bool, reason string) {
 	verdict := "denied"

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/certvigil/certvigil/internal/alerting"
 	"github.com/certvigil/certvigil/internal/certtest"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/store"
@@ -21,6 +22,16 @@ func TestKeyFile_Refused(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "certvigil.db")
 		s := openAt(t, store.Options{DSN: path})
 		if err := s.AddSigningKey(t.Context(), "kid", []byte("private")); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	hook := func(t *testing.T) string {
+		path := filepath.Join(t.TempDir(), "certvigil.db")
+		_, err := openAt(t, store.Options{DSN: path}).PutDestination(t.Context(), func(alerting.Stored) (alerting.Destination, error) {
+			return alerting.Destination{ID: "id", Name: "hook", Endpoint: alerting.Endpoint{URL: "https://hooks.example.com/"}}, nil
+		}, actor)
+		if err != nil {
 			t.Fatal(err)
 		}
 		return path
@@ -41,6 +52,9 @@ func TestKeyFile_Refused(t *testing.T) {
 		"white space":           {empty, "\n", 0o600, "key_file_malformed"},
 		"of another store":      {sealed, other, 0o600, "key_file_mismatch"},
 		"missing":               {sealed, "", 0, "key_file_missing"},
+
+		"of another store, with a destination": {hook, other, 0o600, "key_file_mismatch"},
+		"missing, with a destination":          {hook, "", 0, "key_file_missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

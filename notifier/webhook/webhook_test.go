@@ -8,12 +8,14 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -415,5 +417,77 @@ func TestSingle(t *testing.T) {
 		if got := webhook.Single(format); got != want {
 			t.Errorf("Single(%q) is %v", format, got)
 		}
+	}
+}
+
+// TestSendText holds the text to be the whole body, signed like any other.
+func TestSendText(t *testing.T) {
+	t.Parallel()
+	server, got := receive(t, nil)
+	c := channel(t, webhook.Options{URL: server.URL, Secret: "s3cret"})
+	if err := c.SendText(t.Context(), "id-1", "<hello> & welcome"); err != nil {
+		t.Fatal(err)
+	}
+	r := <-got
+	if string(r.body) != `{"text":"<hello> & welcome"}` || r.header.Get("cf-webhook-auth") != "s3cret" || r.header.Get("webhook-id") != "id-1" || r.header.Get("webhook-signature") == "" {
+		t.Errorf("sent %s with %v", r.body, r.header)
+	}
+	refusing, _ := receive(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "s3cret is wrong")
+	})
+	err := channel(t, webhook.Options{URL: refusing.URL, Secret: "s3cret"}).SendText(t.Context(), "id-2", "hello")
+	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "403") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestAccess_PolicyID holds that a rule with an id is known by it.
+func TestAccess_PolicyID(t *testing.T) {
+	t.Parallel()
+	server, got := receive(t, nil)
+	m := notifiertest.One()
+	m.RuleID = "0da2b59e-f118-439d-8097-bdfb215203c9"
+	if err := channel(t, webhook.Options{URL: server.URL}).Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	var body struct {
+		PolicyID   string `json:"policy_id"`
+		PolicyName string `json:"policy_name"`
+	}
+	if err := json.Unmarshal((<-got).body, &body); err != nil || body.PolicyID != "0da2b59ef118439d8097bdfb215203c9" || body.PolicyName != m.Rule {
+		t.Errorf("%+v, %v", body, err)
+	}
+}
+
+// TestControl holds that a destination whose address is refused is not dialled,
+// also through a proxy, and waits for somebody to mend it.
+func TestControl(t *testing.T) {
+	proxy, proxied := receive(t, nil)
+	server, got := receive(t, nil)
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		t.Setenv(name, proxy.URL)
+	}
+	var dialled []string
+	allow := func(_, address string, _ syscall.RawConn) error {
+		dialled = append(dialled, address)
+		return nil
+	}
+	refuse := func(string, string, syscall.RawConn) error { return errors.New("not there") }
+	m := notifiertest.One()
+	if err := channel(t, webhook.Options{URL: server.URL, Control: allow}).Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	<-got
+	if len(dialled) != 1 || dialled[0] != strings.TrimPrefix(server.URL, "http://") || len(proxied) > 0 {
+		t.Errorf("dialled %v, and %d times the proxy", dialled, len(proxied))
+	}
+	err := channel(t, webhook.Options{URL: "http://hooks.example.invalid.:1/", Control: refuse}).Send(t.Context(), m)
+	if err == nil || len(proxied) > 0 {
+		t.Errorf("a name by the proxy: %v", err)
+	}
+	err = channel(t, webhook.Options{URL: server.URL, Control: refuse}).Send(t.Context(), m)
+	if !notifier.IsChannelFailing(err) || !strings.Contains(err.Error(), "not there") || len(got) > 0 {
+		t.Errorf("a refused address: %v", err)
 	}
 }

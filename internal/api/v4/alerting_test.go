@@ -276,6 +276,7 @@ func TestAlerting_Refusals(t *testing.T) {
 		{"a filter that is a text", post, policies, with("filters", map[string]string{"kinds": "ca"}), 400, bad, "/filters/kinds", "not an array"},
 		{"an unknown kind", post, policies, with("filters", map[string][]string{"kinds": {"ca", "pope"}}), 400, bad, "/filters/kinds/1", "no kind"},
 		{"a threshold that is none", post, policies, with("filters", map[string][]string{"before": {"soon"}}), 400, bad, "/filters/before/0", "no span of time"},
+		{"thresholds without end", post, policies, with("filters", map[string][]string{"before": slices.Repeat([]string{"1d"}, 21)}), 400, bad, "/filters/before", "at most 20"},
 		{"a label without a value", post, policies, with("filters", map[string][]string{"labels": {"team"}}), 400, bad, "/filters/labels/0", "team=payments"},
 		{"a description without end", post, policies, with("description", strings.Repeat("x", 2001)), 400, bad, "/description", "2000 characters"},
 		{"the name of a policy", post, policies, with("name", "ends soon"), 409, conflict, "/name", policy},
