@@ -56,7 +56,7 @@ func TestRoster_JoinsWhatIsDeclaredAndMade(t *testing.T) {
 	if diff := cmp.Diff(want, r.rules()); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
-	s, err := r.setup(nil)
+	s, err := r.setup(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
