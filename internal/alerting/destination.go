@@ -36,7 +36,7 @@ func (s *Service) CreateDestination(ctx context.Context, c DestinationChange, ac
 // UpdateDestination changes a destination that passes the check. Another URL or
 // secret has to take a test message. The same again changes nothing.
 func (s *Service) UpdateDestination(ctx context.Context, id string, c DestinationChange, check func(Destination) error, actor inventory.Actor) (Destination, error) {
-	if err := s.changeableDestination(id); err != nil {
+	if err := s.o.Declared().changeableDestination(id); err != nil {
 		return Destination{}, err
 	}
 	stored, err := s.o.Store.OpenAlerting(ctx)
@@ -65,9 +65,10 @@ func (s *Service) putDestination(ctx context.Context, d Destination, c Destinati
 	if err != nil {
 		return Destination{}, err
 	}
+	inFile := s.o.Declared()
 	next, err := changed(d, c)
 	if err == nil {
-		err = s.checkDestination(stored, next)
+		err = inFile.checkDestination(stored, next)
 	}
 	if err != nil {
 		return Destination{}, err
@@ -90,7 +91,7 @@ func (s *Service) putDestination(ctx context.Context, d Destination, c Destinati
 				return Destination{}, err
 			}
 		}
-		return next, s.checkDestination(stored, next)
+		return next, inFile.checkDestination(stored, next)
 	}, actor)
 }
 
@@ -115,14 +116,13 @@ func changed(d Destination, c DestinationChange) (Destination, error) {
 // DeleteDestination deletes a destination that passes the check, and returns
 // the policies that it was taken from.
 func (s *Service) DeleteDestination(ctx context.Context, id string, check func(Destination) error, actor inventory.Actor) ([]Policy, error) {
-	if err := s.changeableDestination(id); err != nil {
+	if err := s.o.Declared().changeableDestination(id); err != nil {
 		return nil, err
 	}
 	return s.o.Store.DeleteDestination(ctx, id, check, actor)
 }
 
-func (s *Service) changeableDestination(id string) error {
-	d := s.o.Declared()
+func (d Declared) changeableDestination(id string) error {
 	if known, ok := find(slices.Concat(d.Destinations, d.PagerDuty), func(o Destination) bool { return o.ID == id }); ok {
 		return declared("the channel", known.Name)
 	}
@@ -134,8 +134,7 @@ func noDestination(id string) error {
 }
 
 // checkDestination refuses a name in use, and a target that may not be dialled.
-func (s *Service) checkDestination(stored Stored, next Destination) error {
-	d := s.o.Declared()
+func (d Declared) checkDestination(stored Stored, next Destination) error {
 	if err := checkName(next.Name); err != nil {
 		return err
 	}

@@ -37,17 +37,18 @@ type PolicyChange struct {
 // CreatePolicy makes a policy.
 func (s *Service) CreatePolicy(ctx context.Context, c PolicyChange, actor inventory.Actor) (Policy, error) {
 	now := s.now()
-	p := Policy{ID: uuid.NewString(), Enabled: true, CreatedAt: now, UpdatedAt: now}
+	p, d := Policy{ID: uuid.NewString(), Enabled: true, CreatedAt: now, UpdatedAt: now}, s.o.Declared()
 	if c.Mechanisms == nil {
 		c.Mechanisms = &Mechanisms{}
 	}
-	return s.o.Store.PutPolicy(ctx, func(stored Stored) (Policy, error) { return s.decidePolicy(stored, p, c) }, actor)
+	return s.o.Store.PutPolicy(ctx, func(stored Stored) (Policy, error) { return decidePolicy(stored, d, p, c) }, actor)
 }
 
 // UpdatePolicy changes a policy that passes the check. The same again changes
 // nothing.
 func (s *Service) UpdatePolicy(ctx context.Context, id string, c PolicyChange, check func(Policy) error, actor inventory.Actor) (Policy, error) {
-	if err := s.changeablePolicy(id); err != nil {
+	d := s.o.Declared()
+	if err := d.changeablePolicy(id); err != nil {
 		return Policy{}, err
 	}
 	return s.o.Store.PutPolicy(ctx, func(stored Stored) (Policy, error) {
@@ -58,7 +59,7 @@ func (s *Service) UpdatePolicy(ctx context.Context, id string, c PolicyChange, c
 		if err := check(present); err != nil {
 			return Policy{}, err
 		}
-		next, err := s.decidePolicy(stored, present, c)
+		next, err := decidePolicy(stored, d, present, c)
 		if err == nil && next.Version() != present.Version() {
 			next.UpdatedAt = s.after(present.UpdatedAt)
 		}
@@ -68,14 +69,14 @@ func (s *Service) UpdatePolicy(ctx context.Context, id string, c PolicyChange, c
 
 // DeletePolicy deletes a policy that passes the check.
 func (s *Service) DeletePolicy(ctx context.Context, id string, check func(Policy) error, actor inventory.Actor) error {
-	if err := s.changeablePolicy(id); err != nil {
+	if err := s.o.Declared().changeablePolicy(id); err != nil {
 		return err
 	}
 	return s.o.Store.DeletePolicy(ctx, id, check, actor)
 }
 
-func (s *Service) changeablePolicy(id string) error {
-	if p, ok := find(s.o.Declared().Policies, func(p Policy) bool { return p.ID == id }); ok {
+func (d Declared) changeablePolicy(id string) error {
+	if p, ok := find(d.Policies, func(p Policy) bool { return p.ID == id }); ok {
 		return declared("the policy", p.Name)
 	}
 	return nil
@@ -85,8 +86,9 @@ func noPolicy(id string) error {
 	return fault.New(fault.NotFound, "no_policy", "there is no alerting policy of the id %.64q", id)
 }
 
-// decidePolicy returns a policy with a change, if the whole of it is good.
-func (s *Service) decidePolicy(stored Stored, p Policy, c PolicyChange) (Policy, error) {
+// decidePolicy returns a policy with a change, if the whole of it is good. It
+// runs within a transaction.
+func decidePolicy(stored Stored, d Declared, p Policy, c PolicyChange) (Policy, error) {
 	if c.Name != nil {
 		p.Name = *c.Name
 	}
@@ -102,7 +104,6 @@ func (s *Service) decidePolicy(stored Stored, p Policy, c PolicyChange) (Policy,
 	if c.Filters != nil {
 		p.Filters = *c.Filters
 	}
-	d := s.o.Declared()
 	for _, check := range []func() error{
 		func() error { return checkName(p.Name) },
 		func() error { return checkDescription(p.Description) },

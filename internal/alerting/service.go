@@ -41,7 +41,9 @@ type Store interface {
 // Options are what a service works with. All are required.
 type Options struct {
 	Store Store
-	// Declared returns what the configuration in force declares.
+	// Declared returns what the configuration in force declares. It may wait for
+	// a lock whose holder waits for the store, so it is not called within a
+	// transaction.
 	Declared func() Declared
 	// Try sends a text to a destination that is not stored yet. It has a
 	// deadline of its own; its error says what came back, without a secret.

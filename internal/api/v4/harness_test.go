@@ -64,7 +64,7 @@ func newBench(t testing.TB, change ...func(*v4.Options)) *bench {
 	b.file = &declaration{}
 	b.declared.PublicURL = "https://vigil.example.com"
 	o := v4.Options{Reader: b.service, Editor: b.service, Settings: b.service, Applications: inventory.NewApplications(s, b.file), Alerting: alerting.New(alerting.Options{
-		Store: s, Now: clock, Declared: func() alerting.Declared { return b.declared }, Try: b.try,
+		Store: s, Now: clock, Declared: b.configuration, Try: b.try,
 		Body: func(m alerting.Sent) string { return fmt.Sprintf("%d of %d", len(m.Entries), m.Total) },
 	})}
 	for _, c := range change {
@@ -76,6 +76,17 @@ func newBench(t testing.TB, change ...func(*v4.Options)) *bench {
 	b.ok(err)
 	b.write = b.token(inventory.ScopeWrite)
 	return b
+}
+
+// configuration is what is declared. It fails when it is asked for within a
+// transaction: the daemon's waits for who may wait for the store.
+func (b *bench) configuration() alerting.Declared {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // not the test's: a fuzz target may not ask for its own
+	defer cancel()
+	if err := b.store.Recover(ctx); err != nil {
+		b.t.Errorf("writing while the configuration is asked for: %v", err)
+	}
+	return b.declared
 }
 
 func (b *bench) try(_ context.Context, d alerting.Destination, text string) error {
