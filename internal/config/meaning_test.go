@@ -26,7 +26,7 @@ func TestLoad_EmptyFileMeansTheDefaults(t *testing.T) {
 		Before: []config.Duration{{Duration: 720 * time.Hour}, {Duration: 336 * time.Hour}},
 	}}
 	want.File = filepath.Join(folder, "config.toml")
-	want.Warnings = []string{"no [[channel]] is configured: nothing would be sent"}
+	want.Warnings = []string{"no [[channel]] is configured: nothing would be sent, but to destinations made by the API"}
 	if diff := cmp.Diff(&want, cfg, durations); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
@@ -178,8 +178,8 @@ func TestLoad_Warnings(t *testing.T) {
 		{"a rule without channels", local + "[[alert]]\nname = \"quiet\"\nchannels = []\n", `alert "quiet" names no channels: it tells nobody`},
 		{"a rule with one channel", local, `alert "default" has the one channel "c", and notifier.fallback names no other: nobody would be told when it fails`},
 		{"a rule whose fallback is its one channel", local + "[notifier]\nfallback = [\"c\"]\n", `alert "default" has the one channel "c", and notifier.fallback names no other`},
-		{"a kind that no rule covers", local + "[[alert]]\nname = \"some\"\nkinds = [\"ca\", \"client\", \"crl\"]\nchannels = [\"c\"]\n", `no alert covers every item of kind "server": some may expire unnoticed`},
-		{"a rule of labelled items alone", local + "[[alert]]\nname = \"some\"\nmatch = { team = \"x\" }\nchannels = [\"c\"]\n", `no alert covers every item of kind "ca": some may expire unnoticed`},
+		{"a kind that no rule covers", local + "[[alert]]\nname = \"some\"\nkinds = [\"ca\", \"client\", \"crl\"]\nchannels = [\"c\"]\n", `no alert covers every item of kind "server": some may expire unnoticed, unless a policy made by the API covers them`},
+		{"a rule of labelled items alone", local + "[[alert]]\nname = \"some\"\nmatch = { team = \"x\" }\nchannels = [\"c\"]\n", `no alert covers every item of kind "ca": some may expire unnoticed, unless a policy made by the API covers them`},
 		{"loopback links", "[[channel]]\nname = \"c\"\ntype = \"slack\"\ntoken = \"x\"\nchannel = \"#ops\"\n", `admin.public_url "http://127.0.0.1:8080" is loopback: links in messages will not work elsewhere`},
 		{"links to another port", local + "[admin]\nlisten = \"127.0.0.1:9443\"\n", `admin.public_url "http://127.0.0.1:8080" is not the port of admin.listen "127.0.0.1:9443": links in messages lead nowhere`},
 		{"a password in the clear", "[[channel]]\nname = \"c\"\ntype = \"email\"\nsmtp = \"mail.example.com:25\"\ntls = \"none\"\nusername = \"u\"\npassword = \"p\"\nfrom = \"a@example.com\"\nto = [\"b@example.com\"]\n", `channel "c" sends its password unencrypted: set tls to starttls or tls`},

@@ -22,7 +22,7 @@ func (c *checker) remark(cfg *Config) {
 // remarkSilence tells what nobody would hear of.
 func (c *checker) remarkSilence(cfg *Config) {
 	if len(cfg.Channels) == 0 {
-		c.warn("no [[channel]] is configured: nothing would be sent")
+		c.warn("no [[channel]] is configured: nothing would be sent, but to destinations made by the API")
 		return
 	}
 	covered := map[string]bool{}
@@ -44,7 +44,7 @@ func (c *checker) remarkSilence(cfg *Config) {
 	}
 	for _, k := range kinds {
 		if !covered[k] {
-			c.warn("no alert covers every item of kind %q: some may expire unnoticed", k)
+			c.warn("no alert covers every item of kind %q: some may expire unnoticed, unless a policy made by the API covers them", k)
 		}
 	}
 }
