@@ -3,10 +3,12 @@ package slack_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -179,5 +181,21 @@ func TestNew_refuses(t *testing.T) {
 				t.Errorf("the error tells a secret: %v", err)
 			}
 		})
+	}
+}
+
+// TestControl holds that an address that is refused is not dialled.
+func TestControl(t *testing.T) {
+	t.Parallel()
+	asked := false
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	t.Cleanup(server.Close)
+	refuse := func(string, string, syscall.RawConn) error { return errors.New("not there") }
+	c, err := slack.New(slack.Options{WebhookURL: server.URL + "/services/T/B/x", Control: refuse})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(t.Context(), notifiertest.One()); !notifier.IsChannelFailing(err) || asked {
+		t.Errorf("error %v, asked: %t", err, asked)
 	}
 }
