@@ -39,3 +39,17 @@ func TestRenderHandling_golden(t *testing.T) {
 		})
 	}
 }
+
+// The page's fields are laid out by the style sheet that it loads.
+func TestHandling_style(t *testing.T) {
+	t.Parallel()
+	css, err := templates.Asset("renewal.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{"input[type=text]", "select {", "select:focus-visible"} {
+		if !strings.Contains(string(css), field) {
+			t.Errorf("the style sheet says nothing of %q", field)
+		}
+	}
+}
