@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/certvigil/certvigil/internal/api/openapi"
 	v4 "github.com/certvigil/certvigil/internal/api/v4"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
@@ -55,6 +56,7 @@ type Options struct {
 	Handler Handler                     // nil = nothing is acknowledged here
 	Ready   func(context.Context) error // nil = always ready
 	Metrics http.Handler                // of GET /metrics; nil = none
+	Version string                      // of the product, for /openapi.json
 	Now     func() time.Time
 	Logger  *slog.Logger
 }
@@ -74,10 +76,24 @@ type server struct {
 	linkRenewer LinkRenewer
 	decider     Decider
 	handler     Handler // nil = none
+
+	routes   []openapi.Route
+	document []byte // of GET /openapi.json
 }
 
-// New returns the handler of the admin listener. It may be used concurrently.
-func New(o Options) (http.Handler, error) {
+// A Surface is all that the admin listener answers. It may be used
+// concurrently.
+type Surface struct {
+	http.Handler
+
+	routes []openapi.Route
+}
+
+// Routes returns what is answered, HEAD aside.
+func (h *Surface) Routes() []openapi.Route { return slices.Clone(h.routes) }
+
+// New returns what the admin listener answers.
+func New(o Options) (*Surface, error) {
 	if o.Renewer == nil || o.Tokens == nil {
 		return nil, errors.New("api: a renewer and tokens are required")
 	}
@@ -95,12 +111,13 @@ func New(o Options) (http.Handler, error) {
 	}
 	s := &server{renewer: o.Renewer, revoker: o.Revoker, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now), links: o.Links, linkRenewer: o.Linked, decider: o.Decider, handler: o.Handler}
 	mux := http.NewServeMux()
-	s.route(mux, "/renewals", method{http.MethodPost, s.handle(s.renew)})
+	s.route(mux, "/renewals", s.guarded(http.MethodPost, inventory.ScopeRenew, s.renew))
 	if o.Revoker != nil {
-		s.route(mux, "/crls", method{http.MethodPost, s.handle(s.addCRL)})
+		s.route(mux, "/crls", s.guarded(http.MethodPost, inventory.ScopeWrite, s.addCRL))
 	}
-	s.route(mux, "/healthz", method{http.MethodGet, http.HandlerFunc(s.alive)})
-	s.route(mux, "/readyz", method{http.MethodGet, s.handle(s.isReady)})
+	s.route(mux, "/healthz", open(http.MethodGet, http.HandlerFunc(s.alive)))
+	s.route(mux, "/readyz", open(http.MethodGet, s.handle(s.isReady)))
+	s.route(mux, "/openapi.json", open(http.MethodGet, http.HandlerFunc(s.describe)))
 	if o.Links != nil {
 		s.routeLinks(mux)
 	}
@@ -111,21 +128,42 @@ func New(o Options) (http.Handler, error) {
 		s.routeHandling(mux)
 	}
 	if o.Metrics != nil {
-		s.route(mux, "/metrics", method{http.MethodGet, o.Metrics})
+		s.route(mux, "/metrics", open(http.MethodGet, o.Metrics))
 	}
 	mux.Handle("/", s.handle(notFound))
 	if o.V4.Reader != nil {
 		if err := s.openV4(o.V4); err != nil {
 			return nil, err
 		}
+		s.routes = append(s.routes, s.v4.Routes()...)
 	}
-	return s.wrap(s.front(mux)), nil
+	document, err := openapi.Document(s.routes, o.Version)
+	if err != nil {
+		return nil, err
+	}
+	s.document = document
+	return &Surface{Handler: s.wrap(s.front(mux)), routes: s.routes}, nil
 }
 
 // A method is what serves one HTTP method of a path.
 type method struct {
 	name    string
+	scope   string // of the token that it takes; "" = it takes none
 	handler http.Handler
+}
+
+// open is a method that takes no token.
+func open(name string, handler http.Handler) method { return method{name: name, handler: handler} }
+
+// guarded is a method that takes a token of a scope.
+func (s *server) guarded(name, scope string, serve func(http.ResponseWriter, *http.Request, inventory.Token) error) method {
+	return method{name, scope, s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		token, err := s.authorize(w, r, scope)
+		if err != nil {
+			return err
+		}
+		return serve(w, r, token)
+	})}
 }
 
 // route registers the methods of a path, and the answer to all others.
@@ -133,6 +171,7 @@ func (s *server) route(mux *http.ServeMux, path string, methods ...method) {
 	var allow []string
 	for _, m := range methods {
 		mux.Handle(m.name+" "+path, m.handler)
+		s.routes = append(s.routes, openapi.Route{Method: m.name, Path: path, Scope: m.scope})
 		allow = append(allow, m.name)
 		if m.name == http.MethodGet {
 			allow = append(allow, http.MethodHead) // ServeMux answers it by GET
@@ -156,7 +195,13 @@ func (s *server) handle(h func(http.ResponseWriter, *http.Request) error) http.H
 	})
 }
 
+// describe answers GET /openapi.json with what is described of the routes.
+func (s *server) describe(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(s.document) // the client may be gone
+}
+
 func notFound(http.ResponseWriter, *http.Request) error {
 	return fault.New(fault.NotFound, "route", "there is nothing at this address").
-		WithHint("POST /renewals takes renewed certificates; /healthz, /readyz and /metrics tell how the daemon fares")
+		WithHint("POST /renewals takes renewed certificates; /healthz, /readyz and /metrics tell how the daemon fares; /openapi.json tells what else there is")
 }

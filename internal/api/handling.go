@@ -50,11 +50,7 @@ func (s *server) routeHandling(mux *http.ServeMux) {
 			return s.handler.Resume(r.Context(), r.PathValue("item"), actorOf(token, r))
 		},
 	} {
-		s.route(mux, "/items/{item}/"+action, method{http.MethodPost, s.handle(func(w http.ResponseWriter, r *http.Request) error {
-			token, err := s.authorize(w, r, inventory.ScopeWrite)
-			if err != nil {
-				return err
-			}
+		s.route(mux, "/items/{item}/"+action, s.guarded(http.MethodPost, inventory.ScopeWrite, func(w http.ResponseWriter, r *http.Request, token inventory.Token) error {
 			said, err := readSaying(w, r)
 			if err != nil {
 				return err
@@ -66,7 +62,7 @@ func (s *server) routeHandling(mux *http.ServeMux) {
 			s.log.Info("somebody handles an item", "request_id", requestID(r.Context()), "token", token.ID, "item", done.Item.ID, "action", action)
 			writeJSON(w, http.StatusOK, done)
 			return nil
-		})})
+		}))
 	}
 }
 

@@ -48,11 +48,11 @@ var pageAssets = map[string]string{"renewal.css": "text/css; charset=utf-8", "re
 // the authority there is, and all that a foreign page lacks. GET and HEAD
 // change nothing: programs that scan mails follow every link.
 func (s *server) routeLinks(mux *http.ServeMux) {
-	s.route(mux, "/renew/{token}", method{http.MethodGet, http.HandlerFunc(s.showLink)}, method{http.MethodPost, http.HandlerFunc(s.useLink)})
+	s.route(mux, "/renew/{token}", open(http.MethodGet, http.HandlerFunc(s.showLink)), open(http.MethodPost, http.HandlerFunc(s.useLink)))
 	if s.handler != nil {
-		s.route(mux, "/handle/{token}", method{http.MethodGet, http.HandlerFunc(s.showHandling)}, method{http.MethodPost, http.HandlerFunc(s.useHandling)})
+		s.route(mux, "/handle/{token}", open(http.MethodGet, http.HandlerFunc(s.showHandling)), open(http.MethodPost, http.HandlerFunc(s.useHandling)))
 	}
-	s.route(mux, "/assets/{name}", method{http.MethodGet, s.handle(asset)})
+	s.route(mux, "/assets/{name}", open(http.MethodGet, s.handle(asset)))
 }
 
 func asset(w http.ResponseWriter, r *http.Request) error {

@@ -25,15 +25,12 @@ type Decider interface {
 const maxDecision = 4 << 10
 
 func (s *server) routeProposals(mux *http.ServeMux) {
-	s.route(mux, "/proposals", method{http.MethodGet, s.handle(s.listProposals)})
-	s.route(mux, "/proposals/{id}/confirm", method{http.MethodPost, s.handle(s.confirmProposal)})
-	s.route(mux, "/proposals/{id}/decline", method{http.MethodPost, s.handle(s.declineProposal)})
+	s.route(mux, "/proposals", s.guarded(http.MethodGet, inventory.ScopeWrite, s.listProposals))
+	s.route(mux, "/proposals/{id}/confirm", s.guarded(http.MethodPost, inventory.ScopeWrite, s.confirmProposal))
+	s.route(mux, "/proposals/{id}/decline", s.guarded(http.MethodPost, inventory.ScopeWrite, s.declineProposal))
 }
 
-func (s *server) listProposals(w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.authorize(w, r, inventory.ScopeWrite); err != nil {
-		return err
-	}
+func (s *server) listProposals(w http.ResponseWriter, r *http.Request, _ inventory.Token) error {
 	waiting, err := s.decider.Proposals(r.Context())
 	if err != nil {
 		return err
@@ -44,8 +41,8 @@ func (s *server) listProposals(w http.ResponseWriter, r *http.Request) error {
 
 // confirmProposal trusts a CA: whoever asks for it must name the fingerprint
 // as well, so that one proposal is not taken for another.
-func (s *server) confirmProposal(w http.ResponseWriter, r *http.Request) error {
-	token, fingerprint, err := s.decision(w, r)
+func (s *server) confirmProposal(w http.ResponseWriter, r *http.Request, token inventory.Token) error {
+	fingerprint, err := readDecision(w, r)
 	if err != nil {
 		return err
 	}
@@ -58,8 +55,8 @@ func (s *server) confirmProposal(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *server) declineProposal(w http.ResponseWriter, r *http.Request) error {
-	token, fingerprint, err := s.decision(w, r)
+func (s *server) declineProposal(w http.ResponseWriter, r *http.Request, token inventory.Token) error {
+	fingerprint, err := readDecision(w, r)
 	if err != nil {
 		return err
 	}
@@ -72,10 +69,8 @@ func (s *server) declineProposal(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *server) decision(w http.ResponseWriter, r *http.Request) (token inventory.Token, fingerprint string, err error) {
-	if token, err = s.authorize(w, r, inventory.ScopeWrite); err != nil {
-		return token, "", err
-	}
+// readDecision returns the fingerprint that the body names.
+func readDecision(w http.ResponseWriter, r *http.Request) (fingerprint string, err error) {
 	var body struct {
 		Fingerprint string `json:"fingerprint"`
 	}
@@ -92,13 +87,13 @@ func (s *server) decision(w http.ResponseWriter, r *http.Request) (token invento
 	hint := `send {"fingerprint": "…"}: the whole SHA-256 fingerprint that the CA's owner told you`
 	switch {
 	case tooLarge(err):
-		return token, "", fault.New(fault.TooLarge, "body_size", "the body is larger than %d bytes", maxDecision).WithHint("%s", hint)
+		return "", fault.New(fault.TooLarge, "body_size", "the body is larger than %d bytes", maxDecision).WithHint("%s", hint)
 	case err != nil:
-		return token, "", fault.New(fault.Invalid, "json", "the body is no JSON object with a fingerprint alone").WithField("fingerprint").WithHint("%s", hint)
+		return "", fault.New(fault.Invalid, "json", "the body is no JSON object with a fingerprint alone").WithField("fingerprint").WithHint("%s", hint)
 	case body.Fingerprint == "":
-		return token, "", fault.New(fault.Invalid, "fingerprint", "the body has no fingerprint").WithField("fingerprint").WithHint("%s", hint)
+		return "", fault.New(fault.Invalid, "fingerprint", "the body has no fingerprint").WithField("fingerprint").WithHint("%s", hint)
 	}
-	return token, body.Fingerprint, nil
+	return body.Fingerprint, nil
 }
 
 func actorOf(token inventory.Token, r *http.Request) inventory.Actor {

@@ -279,7 +279,7 @@ func (a *App) buildAdmin(context.Context) error {
 	service := inventory.New(a.store, a.o.Now)
 	o := api.Options{
 		Renewer: service, Revoker: service, Decider: service, Handler: a.handler(), Tokens: a.store, Now: a.o.Now, Logger: a.log,
-		Ready: a.ready, Metrics: a.metrics.Handler(), V4: a.v4Options(),
+		Ready: a.ready, Metrics: a.metrics.Handler(), V4: a.v4Options(), Version: Version(),
 	}
 	if a.links != nil {
 		o.Links, o.Linked = a.links, service

@@ -53,8 +53,9 @@ var mayImport = map[string][]string{
 
 	"internal/store":           inner,
 	"internal/store/storetest": append([]string{"internal/certtest", "internal/store", "notifier", "scanner"}, inner...),
-	"internal/api":             append([]string{"internal/ratelimit", "internal/api/v4", "templates"}, inner...),
-	"internal/api/v4":          inner,
+	"internal/api":             append([]string{"internal/ratelimit", "internal/api/openapi", "internal/api/v4", "templates"}, inner...),
+	"internal/api/openapi":     {},
+	"internal/api/v4":          append([]string{"internal/api/openapi"}, inner...),
 	"internal/dashboard":       append([]string{"templates"}, inner...),
 	"internal/config":          {"internal/access", "internal/alert", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "templates"},
 	"internal/metrics":         {"internal/alert", "internal/fault"},
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 	"internal/demo":            {"internal/alert", "internal/certtest", "internal/fault"},
 
 	"internal/app": append([]string{
-		"enforcer", "internal/accesslog", "internal/api", "internal/api/v4", "internal/config", "internal/fetch", "internal/dashboard", "internal/link", "internal/metrics", "internal/store",
+		"enforcer", "internal/accesslog", "internal/api", "internal/api/openapi", "internal/api/v4", "internal/config", "internal/fetch", "internal/dashboard", "internal/link", "internal/metrics", "internal/store",
 		"internal/egress", "notifier", "notifier/email", "notifier/slack", "notifier/webhook", "scanner", "templates",
 	}, inner...),
 	"cmd/certvigil": append([]string{"internal/app", "internal/config", "internal/demo", "internal/fetch", "internal/store"}, inner...),

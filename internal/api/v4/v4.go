@@ -10,6 +10,7 @@
 package v4
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/certvigil/certvigil/internal/api/openapi"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 )
@@ -70,9 +72,13 @@ type Options struct {
 
 // A Handler answers what is below [Prefix]. It may be used concurrently.
 type Handler struct {
-	o   Options
-	mux *http.ServeMux
+	o      Options
+	mux    *http.ServeMux
+	routes []openapi.Route
 }
+
+// Routes returns what the handler answers, HEAD aside.
+func (h *Handler) Routes() []openapi.Route { return slices.Clone(h.routes) }
 
 // New returns the handler.
 func New(o Options) (*Handler, error) {
@@ -127,6 +133,7 @@ type operation struct {
 func (h *Handler) route(path string, operations ...operation) {
 	var allow []string
 	for _, op := range operations {
+		h.routes = append(h.routes, openapi.Route{Method: op.method, Path: Prefix + path, Scope: cmp.Or(op.scope, openapi.AnyScope)})
 		if allow = append(allow, op.method); op.method == http.MethodGet {
 			allow = append(allow, http.MethodHead)
 		}
