@@ -49,7 +49,7 @@ type Options struct {
 	Renewer Renewer
 	Tokens  Tokens
 	Revoker Revoker                     // nil = no POST /crls
-	V4      v4.Options                  // its Authorize, RequestID and Logger are set here; without a Reader there is no such API
+	V4      v4.Options                  // its Authorize, RequestID, Now and Logger are set here; without a Reader there is no such API
 	Links   Links                       // of messages; nil = there are none
 	Linked  LinkRenewer                 // carries out what they are for; required with Links
 	Decider Decider                     // nil = no /proposals

@@ -14,6 +14,7 @@ import (
 func (s *server) openV4(o v4.Options) (err error) {
 	o.Logger = s.log
 	o.RequestID = requestID
+	o.Now = s.now
 	o.Authorize = func(w http.ResponseWriter, r *http.Request, scope string) (inventory.Token, error) {
 		secret, err := compatibleSecret(r)
 		return s.admit(w, r, scope, secret, err)

@@ -12,7 +12,7 @@ import (
 func TestOpenAPI_DescribesEveryRoute(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(h *house) string { return h.guarding(closed, "30d") })
-	routes := h.admin.server.Handler.(*api.Handler).Routes()
+	routes := h.admin.server.Handler.(*api.Surface).Routes()
 	undescribed, unrouted, err := openapi.Missing(routes)
 	if err != nil {
 		t.Fatal(err)

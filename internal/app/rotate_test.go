@@ -133,7 +133,7 @@ func TestRotate_FiftyDays(t *testing.T) {
 	signers, fresh := map[string]bool{}, h.keySet()
 	for clock.now().Sub(began) < 50*alert.Day {
 		step := 12 * time.Hour
-		if age := clock.now().Sub(began) - rotation; age >= -time.Hour && age < 3*time.Hour {
+		if age := clock.now().Sub(began) - sixWeeks; age >= -time.Hour && age < 3*time.Hour {
 			step = 30 * time.Minute // around the rotation
 		}
 		stale := fresh // the origin's copy, which it took one step before
@@ -177,7 +177,7 @@ func TestWatch_TakesUpKeysOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if err := addSigningKey(t.Context(), other); err != nil {
+	if err := addSigningKey(t.Context(), other, rotation); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "both keys published", func() bool { return len(h.keySet().Keys) == 2 })

@@ -73,7 +73,7 @@ func (a *App) v4Options() v4.Options {
 	service := inventory.New(a.store, a.o.Now)
 	applications := inventory.NewApplications(a.store, declaration{a})
 	return v4.Options{
-		Reader: service, Editor: service, Settings: service, Alerting: a.alertingService(), AccountID: a.cfg.Admin.AccountID,
+		Reader: service, Editor: service, Settings: service, Alerting: a.alertingService(), Keys: keyRotation{a}, AccountID: a.cfg.Admin.AccountID,
 		Applications: applications, ApplicationRemarks: a.remarkApplication,
 		Remarks: func(ctx context.Context, list []inventory.HostnameSetting) []string {
 			apps, err := applications.Applications(ctx)

@@ -16,6 +16,7 @@ import (
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/config"
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/store"
 )
 
@@ -30,6 +31,9 @@ const (
 
 	rotateEvery = time.Hour // that keys are looked at though nothing was committed
 )
+
+// rotation is who replaces keys when it is time.
+var rotation = inventory.Actor{Kind: inventory.ActorSystem, ID: "rotation"}
 
 // A signingPlan says what the signing keys are for at one instant.
 type signingPlan struct {
@@ -86,7 +90,19 @@ func signingPlanOf(ctx context.Context, cfg *config.Config, s *store.Store, over
 	if err != nil {
 		return signingPlan{}, err
 	}
-	return planSigning(stored, now, cfg.Enforcer.KeyRotation.Duration, overlap), nil
+	every, err := rotationOf(ctx, cfg, s)
+	return planSigning(stored, now, every, overlap), err
+}
+
+// rotationOf returns after how long a key is replaced: what the configuration
+// file says, else what the API does, else the default.
+func rotationOf(ctx context.Context, cfg *config.Config, s *store.Store) (time.Duration, error) {
+	every := cfg.Enforcer.KeyRotation.Duration
+	if cfg.Enforcer.KeyRotationGiven {
+		return every, nil
+	}
+	stored, err := s.KeyRotation(ctx)
+	return cmp.Or(stored, every), err
 }
 
 // signingKeys returns the keys of the JWTs, and makes the first one.
@@ -96,7 +112,7 @@ func signingKeys(ctx context.Context, cfg *config.Config, s *store.Store, overla
 		return nil, err
 	}
 	if len(plan.published) == 0 {
-		if err := addSigningKey(ctx, s); err != nil {
+		if err := addSigningKey(ctx, s, rotation); err != nil {
 			return nil, fmt.Errorf("making a signing key: %w", err)
 		}
 		if plan, err = signingPlanOf(ctx, cfg, s, overlap, now); err != nil {
@@ -132,6 +148,11 @@ func kids(keys []enforcer.SigningKey) []string {
 func (a *App) rotateKeys(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.keepKeys(ctx)
+}
+
+// keepKeys is rotateKeys for who holds mu.
+func (a *App) keepKeys(ctx context.Context) error {
 	if !guards(a.cfg) {
 		return nil
 	}
@@ -140,13 +161,13 @@ func (a *App) rotateKeys(ctx context.Context) error {
 		return err
 	}
 	if plan.due {
-		if err := addSigningKey(ctx, a.store); err != nil {
+		if err := addSigningKey(ctx, a.store, rotation); err != nil {
 			return fmt.Errorf("making a signing key: %w", err)
 		}
-		a.log.Info("made a new signing key: it signs in an hour", "next", a.o.Now().Add(a.cfg.Enforcer.KeyRotation.Duration).UTC())
+		a.log.Info("made a new signing key: it signs in an hour")
 	}
 	for _, kid := range plan.ended {
-		if err := a.store.RemoveSigningKey(ctx, kid); err != nil && !fault.Is(err, fault.NotFound) { // another replica was faster
+		if err := a.store.RemoveSigningKey(ctx, kid, rotation); err != nil && !fault.Is(err, fault.NotFound) { // another replica was faster
 			return err
 		}
 		a.log.Info("removed a signing key: the last token that it signed has ended", "kid", kid)
@@ -179,7 +200,7 @@ func (a *App) rotate(ctx context.Context) error {
 	}
 }
 
-func addSigningKey(ctx context.Context, s *store.Store) error {
+func addSigningKey(ctx context.Context, s *store.Store, actor inventory.Actor) error {
 	key, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
 		return err
@@ -193,5 +214,5 @@ func addSigningKey(ctx context.Context, s *store.Store) error {
 		return err
 	}
 	kid := sha256.Sum256(public)
-	return s.AddSigningKey(ctx, hex.EncodeToString(kid[:]), der)
+	return s.AddSigningKey(ctx, hex.EncodeToString(kid[:]), der, actor)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	rotation = 42 * alert.Day
+	sixWeeks = 42 * alert.Day
 	week     = 7 * alert.Day
 )
 
@@ -27,8 +27,8 @@ func keyOf(kid string, after time.Duration) store.SigningKey {
 // Boundaries are exact: what one replica publishes, another one signs with.
 func TestPlanSigning(t *testing.T) {
 	t.Parallel()
-	a, b, c := keyOf("a", 0), keyOf("b", rotation), keyOf("c", 2*rotation)
-	signs := rotation + time.Hour // b begins to
+	a, b, c := keyOf("a", 0), keyOf("b", sixWeeks), keyOf("c", 2*sixWeeks)
+	signs := sixWeeks + time.Hour // b begins to
 	for _, tc := range []struct {
 		name      string
 		keys      []store.SigningKey
@@ -39,23 +39,23 @@ func TestPlanSigning(t *testing.T) {
 	}{
 		{"none", nil, 0, "", "", true},
 		{"the first signs at once", []store.SigningKey{a}, 0, "a", "", false},
-		{"a moment before the rotation", []store.SigningKey{a}, rotation - 1, "a", "", false},
-		{"at the rotation", []store.SigningKey{a}, rotation, "a", "", true},
-		{"long after it", []store.SigningKey{a}, 10 * rotation, "a", "", true},
-		{"the new one is published and does not sign", []store.SigningKey{b, a}, rotation, "a b", "", false},
+		{"a moment before the rotation", []store.SigningKey{a}, sixWeeks - 1, "a", "", false},
+		{"at the rotation", []store.SigningKey{a}, sixWeeks, "a", "", true},
+		{"long after it", []store.SigningKey{a}, 10 * sixWeeks, "a", "", true},
+		{"the new one is published and does not sign", []store.SigningKey{b, a}, sixWeeks, "a b", "", false},
 		{"a moment before it signs", []store.SigningKey{a, b}, signs - 1, "a b", "", false},
 		{"it signs", []store.SigningKey{a, b}, signs, "b a", "", false},
 		{"the old one at the end of the overlap", []store.SigningKey{a, b}, signs + week - 1, "b a", "", false},
 		{"the old one after it", []store.SigningKey{a, b}, signs + week, "b", "a", false},
-		{"nobody looked for long", []store.SigningKey{a, b, c}, 3*rotation - 1, "c", "a b", false},
+		{"nobody looked for long", []store.SigningKey{a, b, c}, 3*sixWeeks - 1, "c", "a b", false},
 		{"two that were made at once", []store.SigningKey{keyOf("x", 0), keyOf("y", 0)}, 0, "y x", "", false},
 		{"and an hour later", []store.SigningKey{keyOf("x", 0), keyOf("y", 0)}, time.Hour, "x y", "", false},
-		{"two replicas rotated at once", []store.SigningKey{a, b, keyOf("b2", rotation+time.Second)}, signs + time.Second, "b2 b a", "", false},
+		{"two replicas rotated at once", []store.SigningKey{a, b, keyOf("b2", sixWeeks+time.Second)}, signs + time.Second, "b2 b a", "", false},
 		{"a key of a clock that ran ahead", []store.SigningKey{a, keyOf("z", 1000*alert.Day)}, week, "a z", "", false},
-		{"the rotation goes on without it", []store.SigningKey{a, keyOf("z", 1000*alert.Day)}, rotation, "a z", "", true},
+		{"the rotation goes on without it", []store.SigningKey{a, keyOf("z", 1000*alert.Day)}, sixWeeks, "a z", "", true},
 		{"all of a clock that ran ahead", []store.SigningKey{a, b}, -alert.Day, "a b", "", false},
 	} {
-		plan := planSigning(tc.keys, dayZero.Add(tc.now), rotation, week)
+		plan := planSigning(tc.keys, dayZero.Add(tc.now), sixWeeks, week)
 		var published []string
 		for _, k := range plan.published {
 			published = append(published, k.KID)
@@ -72,7 +72,7 @@ func TestPlanSigning(t *testing.T) {
 func TestPlanSigning_TokensVerifyUntilTheyEnd(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ rotation, session time.Duration }{
-		"by default":          {rotation, alert.Day},
+		"by default":          {sixWeeks, alert.Day},
 		"as often as allowed": {alert.Day, alert.Day},
 		"with long sessions":  {alert.Day, 30 * alert.Day},
 	} {
@@ -117,10 +117,10 @@ func TestPlanSigning_TokensVerifyUntilTheyEnd(t *testing.T) {
 
 func TestPlanSigning_OrderOfKeysDoesNotCount(t *testing.T) {
 	t.Parallel()
-	keys := []store.SigningKey{keyOf("a", 0), keyOf("b", rotation), keyOf("c", 2*rotation)}
-	want := planSigning(keys, dayZero.Add(2*rotation+time.Hour), rotation, week)
+	keys := []store.SigningKey{keyOf("a", 0), keyOf("b", sixWeeks), keyOf("c", 2*sixWeeks)}
+	want := planSigning(keys, dayZero.Add(2*sixWeeks+time.Hour), sixWeeks, week)
 	slices.Reverse(keys)
-	got := planSigning(keys, dayZero.Add(2*rotation+time.Hour), rotation, week)
+	got := planSigning(keys, dayZero.Add(2*sixWeeks+time.Hour), sixWeeks, week)
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(signingPlan{})); diff != "" {
 		t.Error(diff)
 	}

@@ -97,6 +97,7 @@ type Enforcer struct {
 
 	DefaultOrigin       string `toml:"default_origin"`        // of applications that the API makes without one; "" = none
 	AllowPrivateOrigins bool   `toml:"allow_private_origins"` // for those that the API makes
+	KeyRotationGiven    bool   `toml:"-"`                     // key_rotation is in the file: what the API says of it does not count
 }
 
 // What a revocation list past its grace does.

@@ -43,6 +43,7 @@ var kinds = []string{string(alert.KindCA), string(alert.KindClient), string(aler
 // preset sets the spans that applications and rules leave out. It runs before the
 // environment is expanded, when a span that is given still has its text.
 func (c *Config) preset() {
+	c.Enforcer.KeyRotationGiven = c.Enforcer.KeyRotation.given
 	for i := range c.Applications {
 		a := &c.Applications[i]
 		a.SessionDuration.preset(24 * time.Hour)

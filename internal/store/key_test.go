@@ -13,6 +13,7 @@ import (
 	"github.com/certvigil/certvigil/internal/alerting"
 	"github.com/certvigil/certvigil/internal/certtest"
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/store"
 )
 
@@ -21,7 +22,7 @@ func TestKeyFile_Refused(t *testing.T) {
 	sealed := func(t *testing.T) string {
 		path := filepath.Join(t.TempDir(), "certvigil.db")
 		s := openAt(t, store.Options{DSN: path})
-		if err := s.AddSigningKey(t.Context(), "kid", []byte("private")); err != nil {
+		if err := s.AddSigningKey(t.Context(), "kid", []byte("private"), inventory.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		return path
@@ -65,7 +66,7 @@ func TestKeyFile_Refused(t *testing.T) {
 			}
 			s := openAt(t, store.Options{DSN: path}) // commands that open no secret go on
 			_, err := s.SigningKeys(t.Context())
-			addErr := s.AddSigningKey(t.Context(), "new", []byte("private"))
+			addErr := s.AddSigningKey(t.Context(), "new", []byte("private"), inventory.Actor{})
 			for _, err := range []error{err, addErr} {
 				if !fault.Is(err, fault.Unprocessable) || fault.Rule(err) != row.rule || fault.Hint(err) == "" {
 					t.Errorf("got %v (%s)", err, fault.Rule(err))
@@ -104,7 +105,7 @@ func TestKeyFile_Accepted(t *testing.T) {
 			file := filepath.Join(dir, "elsewhere.key")
 			writeFile(t, file, text, 0o400)
 			s := openAt(t, store.Options{DSN: filepath.Join(dir, "certvigil.db"), KeyFile: file})
-			if err := s.AddSigningKey(t.Context(), "kid", []byte("private")); err != nil {
+			if err := s.AddSigningKey(t.Context(), "kid", []byte("private"), inventory.Actor{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -118,7 +119,7 @@ func TestKeyFile_MadeOnceByMany(t *testing.T) {
 	for _, kid := range []string{"a", "b", "c", "d"} {
 		s := openAt(t, store.Options{DSN: path})
 		group.Go(func() {
-			if err := s.AddSigningKey(t.Context(), kid, []byte(kid)); err != nil {
+			if err := s.AddSigningKey(t.Context(), kid, []byte(kid), inventory.Actor{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -139,7 +140,7 @@ func TestSigningKey_IsSealedToItsRow(t *testing.T) {
 	s := openAt(t, store.Options{DSN: path})
 	private := certtest.SelfSigned().KeyDER()
 	for _, kid := range []string{"one", "two"} {
-		if err := s.AddSigningKey(t.Context(), kid, private); err != nil {
+		if err := s.AddSigningKey(t.Context(), kid, private, inventory.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,6 +22,7 @@ const (
 	metaAuditPurged = "audit_purged_before"
 	metaBackup      = "backup_made" // in a copy alone
 	metaPlacement   = "placement"
+	metaKeyRotation = "key_rotation"
 )
 
 // Generation returns the number that every change of trust raises, in the

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/store"
 )
 
@@ -83,7 +84,7 @@ func TestOpen_NewFileIsPrivateAndDurable(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "with space & ?sign#100%.db")
 	s := openAt(t, store.Options{DSN: path})
-	if err := s.AddSigningKey(t.Context(), "kid", []byte("private")); err != nil {
+	if err := s.AddSigningKey(t.Context(), "kid", []byte("private"), inventory.Actor{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm", ".key"} {

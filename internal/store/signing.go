@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/inventory"
 )
 
 // A SigningKey is an opened private key that signs tokens for applications, or
@@ -24,6 +25,9 @@ type sealedKey struct {
 	SigningKey
 	sealed []byte
 }
+
+// keyObject names a signing key in the audit trail.
+func keyObject(kid string) string { return "key:" + kid }
 
 func sealedAs(kid string) string { return "signing_keys/" + kid }
 
@@ -50,7 +54,7 @@ func (s *Store) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 
 // AddSigningKey seals a private key and stores it. A kid that is in use is a
 // fault.Conflict.
-func (s *Store) AddSigningKey(ctx context.Context, kid string, der []byte) error {
+func (s *Store) AddSigningKey(ctx context.Context, kid string, der []byte, actor inventory.Actor) error {
 	aead, err := s.cipher(ctx)
 	if err != nil {
 		return err
@@ -64,19 +68,25 @@ func (s *Store) AddSigningKey(ctx context.Context, kid string, der []byte) error
 		if isUnique(err) {
 			return fault.New(fault.Conflict, "kid_in_use", "there is a signing key %s already", kid)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.audit(ctx, s.now(), actor, change{action: "key.add", object: keyObject(kid), after: map[string]any{"kid": kid}})
 	})
 }
 
 // RemoveSigningKey deletes a signing key: what it signed can be verified no
 // longer. One that is not there is a fault.NotFound.
-func (s *Store) RemoveSigningKey(ctx context.Context, kid string) error {
+func (s *Store) RemoveSigningKey(ctx context.Context, kid string, actor inventory.Actor) error {
 	return s.write(ctx, "removing a signing key", func(t *tx) error {
 		n, err := t.exec(ctx, `DELETE FROM signing_keys WHERE kid = ?`, kid)
 		if err == nil && n == 0 {
 			return fault.New(fault.NotFound, "no_kid", "there is no signing key %s", kid)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.audit(ctx, s.now(), actor, change{action: "key.remove", object: keyObject(kid), before: map[string]any{"kid": kid}})
 	})
 }
 
@@ -97,6 +107,49 @@ func scanSealedKey(row scanner) (k sealedKey, err error) {
 	err = row.Scan(&k.KID, &k.sealed, &created, &retired)
 	k.CreatedAt, k.RetiredAt = fromMillis(created), optional(retired)
 	return k, err
+}
+
+// KeyRotation returns after how long the API has the signing keys replaced, 0
+// if it never said.
+func (s *Store) KeyRotation(ctx context.Context) (every time.Duration, err error) {
+	err = s.read(ctx, "reading the rotation of the signing keys", func(t *tx) error {
+		every, err = t.keyRotation(ctx)
+		return err
+	})
+	return every, err
+}
+
+func (t *tx) keyRotation(ctx context.Context) (time.Duration, error) {
+	text, err := t.meta(ctx, metaKeyRotation)
+	if err != nil || text == "" {
+		return 0, err
+	}
+	return time.ParseDuration(text)
+}
+
+// SetKeyRotation has the signing keys replaced after a span. The same again
+// changes nothing.
+func (s *Store) SetKeyRotation(ctx context.Context, every time.Duration, actor inventory.Actor) error {
+	return s.write(ctx, "storing the rotation of the signing keys", func(t *tx) error {
+		before, err := t.keyRotation(ctx)
+		if err != nil || before == every {
+			return err
+		}
+		if err := t.setMeta(ctx, metaKeyRotation, every.String()); err != nil {
+			return err
+		}
+		return t.audit(ctx, s.now(), actor, change{
+			action: "keys.update", object: "settings:keys", before: describeRotation(before), after: describeRotation(every),
+		})
+	})
+}
+
+// describeRotation is nil while the API has never said.
+func describeRotation(every time.Duration) map[string]any {
+	if every == 0 {
+		return nil
+	}
+	return map[string]any{"key_rotation": every.String()}
 }
 
 // Audience returns the aud claim of an application, 64 random hex digits that

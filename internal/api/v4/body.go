@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"strconv"
@@ -135,6 +136,19 @@ func (o object) count(name string) (int, error) {
 		return 0, wrongType(o.place(name), "a whole number from 0 on")
 	}
 	return value, nil
+}
+
+// whole returns a whole number, and whether it is given.
+func (o object) whole(name string) (value int, given bool, err error) {
+	raw := o.given(name)
+	if raw == nil {
+		return 0, false, nil
+	}
+	var number float64 // as the newer client writes it
+	if json.Unmarshal(raw, &number) != nil || number != math.Trunc(number) || math.Abs(number) > math.MaxInt32 {
+		return 0, false, wrongType(o.place(name), "a whole number")
+	}
+	return int(number), true, nil
 }
 
 // list returns the elements of an array; what is not given has none.

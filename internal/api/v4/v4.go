@@ -18,6 +18,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/certvigil/certvigil/internal/api/openapi"
 	"github.com/certvigil/certvigil/internal/fault"
@@ -48,14 +49,15 @@ type Settings interface {
 	SetHostnameSettings(ctx context.Context, list []inventory.HostnameSetting, check inventory.SettingsCheck, actor inventory.Actor) ([]inventory.HostnameSetting, error)
 }
 
-// Options are what the handler needs. All but AccountID, the remarks and Logger
-// are required.
+// Options are what the handler needs. All but Keys, AccountID, the remarks,
+// Now and Logger are required.
 type Options struct {
 	Reader       Reader
 	Editor       Editor
 	Settings     Settings
 	Alerting     Alerting
 	Applications Applications
+	Keys         Keys   // nil = no such routes
 	AccountID    string // the one id that is answered, as an account and as a zone; "" = any
 
 	// Authorize returns the token that a request bears if it has the scope, ""
@@ -67,6 +69,7 @@ type Options struct {
 	// ApplicationRemarks tells what of an application is allowed and probably
 	// not meant; nil = nothing.
 	ApplicationRemarks func(context.Context, inventory.Application) []string
+	Now                func() time.Time // nil = time.Now
 	Logger             *slog.Logger
 }
 
@@ -91,6 +94,9 @@ func New(o Options) (*Handler, error) {
 	if o.ApplicationRemarks == nil {
 		o.ApplicationRemarks = func(context.Context, inventory.Application) []string { return nil }
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -109,6 +115,9 @@ func New(o Options) (*Handler, error) {
 		h.route(base+"tokens/verify", operation{http.MethodGet, "", verifyToken})
 	}
 	h.routeAlerting()
+	if o.Keys != nil {
+		h.routeKeys()
+	}
 	h.mux.HandleFunc("/", h.noRoute)
 	return h, nil
 }

@@ -148,10 +148,10 @@ var recordTests = map[string]func(*world){
 		}
 	},
 	"signing keys: come back as they went in, newest first": func(w *world) {
-		w.ok(w.AddSigningKey(w.ctx(), "one", []byte("private one")))
+		w.ok(w.AddSigningKey(w.ctx(), "one", []byte("private one"), actor))
 		w.now = w.now.Add(time.Second)
-		w.ok(w.AddSigningKey(w.ctx(), "two", []byte("private two")))
-		w.fails(w.AddSigningKey(w.ctx(), "two", []byte("again")), fault.Conflict, "kid_in_use")
+		w.ok(w.AddSigningKey(w.ctx(), "two", []byte("private two"), actor))
+		w.fails(w.AddSigningKey(w.ctx(), "two", []byte("again"), actor), fault.Conflict, "kid_in_use")
 		keys, err := w.SigningKeys(w.ctx())
 		w.ok(err)
 		want := []store.SigningKey{
@@ -160,10 +160,33 @@ var recordTests = map[string]func(*world){
 		if diff := cmp.Diff(want, keys); diff != "" {
 			w.Error(diff)
 		}
-		w.ok(w.RemoveSigningKey(w.ctx(), "one"))
-		w.fails(w.RemoveSigningKey(w.ctx(), "one"), fault.NotFound, "no_kid")
+		w.ok(w.RemoveSigningKey(w.ctx(), "one", actor))
+		rows, err := w.Audit(w.ctx(), 2)
+		w.ok(err)
+		if rows[0].Action != "key.remove" || rows[0].Object != "key:one" || rows[1].Action != "key.add" || rows[1].Object != "key:two" || rows[0].ActorID != actor.ID {
+			w.Errorf("the audit trail says %+v", rows)
+		}
+		w.fails(w.RemoveSigningKey(w.ctx(), "one", actor), fault.NotFound, "no_kid")
 		if keys, err = w.SigningKeys(w.ctx()); err != nil || len(keys) != 1 || keys[0].KID != "two" {
 			w.Errorf("after one was removed there are %v, %v", keys, err)
+		}
+	},
+	"signing keys: how often they are replaced": func(w *world) {
+		if every, err := w.KeyRotation(w.ctx()); err != nil || every != 0 {
+			w.Errorf("before anybody said: %s, %v", every, err)
+		}
+		before, err := w.Audit(w.ctx(), 0)
+		w.ok(err)
+		w.ok(w.SetKeyRotation(w.ctx(), 30*alert.Day, actor))
+		w.ok(w.SetKeyRotation(w.ctx(), 30*alert.Day, actor)) // changes nothing
+		w.ok(w.SetKeyRotation(w.ctx(), 21*alert.Day, actor))
+		if every, err := w.KeyRotation(w.ctx()); err != nil || every != 21*alert.Day {
+			w.Errorf("afterwards: %s, %v", every, err)
+		}
+		rows, err := w.Audit(w.ctx(), 0)
+		w.ok(err)
+		if len(rows) != len(before)+2 || rows[0].Action != "keys.update" || rows[0].Before != `{"key_rotation":"720h0m0s"}` || rows[0].After != `{"key_rotation":"504h0m0s"}` || rows[1].Before != "" {
+			w.Errorf("the audit trail says %+v", rows)
 		}
 	},
 	"data version: tells of any commit": func(w *world) {

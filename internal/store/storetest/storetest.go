@@ -64,8 +64,10 @@ type Storer interface {
 	Audit(ctx context.Context, limit int) ([]inventory.AuditEntry, error)
 	Audience(ctx context.Context, applicationID string) (string, error)
 	SigningKeys(ctx context.Context) ([]store.SigningKey, error)
-	AddSigningKey(ctx context.Context, kid string, der []byte) error
-	RemoveSigningKey(ctx context.Context, kid string) error
+	AddSigningKey(ctx context.Context, kid string, der []byte, actor inventory.Actor) error
+	RemoveSigningKey(ctx context.Context, kid string, actor inventory.Actor) error
+	KeyRotation(ctx context.Context) (time.Duration, error)
+	SetKeyRotation(ctx context.Context, every time.Duration, actor inventory.Actor) error
 	CRLs(ctx context.Context) ([]inventory.CRL, error)
 	CRLData(ctx context.Context, itemID string) ([]byte, error)
 	NoteCRLRefresh(ctx context.Context, itemID string, r inventory.CRLRefresh) error
