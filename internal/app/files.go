@@ -41,7 +41,7 @@ func filesOf(cfg *config.Config) []string {
 			}
 		}
 	}
-	add(cfg.Admin.TLSCert, cfg.Admin.TLSKey)
+	add(cfg.Admin.TLSCert, cfg.Admin.TLSKey, cfg.Admin.ClientCA)
 	for _, c := range cfg.Enforcer.Certificates {
 		add(c.Cert, c.Key)
 	}

@@ -69,7 +69,7 @@ func (a *App) takeOver(ctx context.Context, next *config.Config, stamps fileStam
 	a.stored = r.stored
 	a.mu.Unlock()
 	a.changeChannels(ctx, before, r)
-	a.admin.certificate.Store(next.Admin.TLS)
+	a.admin.reconfigure(next.Admin)
 	a.stamps = stamps
 	if err := a.watchOwn(ctx, next); err != nil { // presented they are already; the next reload tries again
 		a.log.Error("watching the listeners' certificates", "error", err)

@@ -51,10 +51,12 @@ type Admin struct {
 	PublicURL string `toml:"public_url"` // absolute, no trailing slash
 	TLSCert   string `toml:"tls_cert"`   // absolute path, or ""
 	TLSKey    string `toml:"tls_key"`
+	ClientCA  string `toml:"client_ca"` // absolute path of PEM; "" = no client certificate is asked for
 	AccountID string `toml:"account_id"` // "" = any
 	Insecure  bool   `toml:"insecure"`
 
-	TLS *tls.Certificate `toml:"-"` // what the two files held, nil without them
+	TLS       *tls.Certificate `toml:"-"` // what the two files held, nil without them
+	ClientCAs *x509.CertPool   `toml:"-"` // what client_ca held, nil without it
 }
 
 // Scanner says when the inventory is looked through.

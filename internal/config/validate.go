@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
@@ -54,11 +55,32 @@ func (c *checker) validateAdmin(a *Admin) {
 		if pair, ok := c.keyPair("admin.tls_cert", a.TLSCert, "admin.tls_key", a.TLSKey); ok {
 			a.TLS = &pair
 		}
+		c.validateAdminClients(a)
 		return
+	}
+	if a.ClientCA != "" {
+		c.fail("admin.client_ca", "set tls_cert and tls_key as well, or leave it empty", "without TLS nobody can present a certificate")
 	}
 	if !loopback && !a.Insecure {
 		c.fail("admin.listen", "set tls_cert and tls_key, listen on 127.0.0.1, or set insecure = true behind a proxy that encrypts",
 			"%q is not loopback, and tokens would travel unencrypted", a.Listen)
+	}
+}
+
+// validateAdminClients reads the CAs of which whoever reaches the admin
+// listener must have a certificate.
+func (c *checker) validateAdminClients(a *Admin) {
+	if a.ClientCA == "" {
+		return
+	}
+	const key = "admin.client_ca"
+	a.ClientCA = c.abs(a.ClientCA)
+	a.ClientCAs = x509.NewCertPool() // never nil with the key: then none would be asked for
+	for _, ca := range c.certificates(key, a.ClientCA) {
+		if !ca.IsCA {
+			c.fail(key, "give the CA that issues the clients' certificates", "%s holds a certificate that is no CA", a.ClientCA)
+		}
+		a.ClientCAs.AddCert(ca)
 	}
 }
 
