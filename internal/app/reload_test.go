@@ -48,7 +48,7 @@ func (r *record) String() string {
 type house struct {
 	*App
 
-	t      *testing.T
+	t      testing.TB
 	now    func() time.Time // nil = time.Now
 	dir    string
 	log    *record
@@ -59,7 +59,7 @@ type house struct {
 const orders = "orders.example.com"
 
 // newHouse starts a daemon that guards one application with the given policy.
-func newHouse(t *testing.T, config func(h *house) string) *house {
+func newHouse(t testing.TB, config func(h *house) string) *house {
 	t.Helper()
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	t.Cleanup(origin.Close)

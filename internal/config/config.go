@@ -51,7 +51,7 @@ type Admin struct {
 	PublicURL string `toml:"public_url"` // absolute, no trailing slash
 	TLSCert   string `toml:"tls_cert"`   // absolute path, or ""
 	TLSKey    string `toml:"tls_key"`
-	ClientCA  string `toml:"client_ca"` // absolute path of PEM; "" = no client certificate is asked for
+	ClientCA  string `toml:"client_ca"`  // absolute path of PEM; "" = no client certificate is asked for
 	AccountID string `toml:"account_id"` // "" = any
 	Insecure  bool   `toml:"insecure"`
 
