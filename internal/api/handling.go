@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/cert"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/templates"
@@ -108,9 +109,24 @@ func readSaying(w http.ResponseWriter, r *http.Request) (said saying, err error)
 	case tooLarge(err):
 		return said, fault.New(fault.TooLarge, "body_size", "the body is larger than %d bytes", maxSaying).WithHint("send a name and a span")
 	case err != nil:
-		return said, fault.New(fault.Invalid, "json", `the body is no JSON object of "by" and "for" alone`).WithHint(`send e.g. {"by": "Ana", "for": "72h"}, or nothing`)
+		field := ""
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			field = wrong.Field
+		}
+		return said, fault.New(fault.Invalid, "json", `the body is no JSON object of "by" and "for" alone`).WithField(field).WithHint(`send e.g. {"by": "Ana", "for": "72h"}, or nothing`)
 	}
-	return said, nil
+	return said, refusePrivateKey(said.By, said.For)
+}
+
+// refusePrivateKey calls a private key by its name, also where a name belongs
+// that would be stored and shown.
+func refusePrivateKey(texts ...string) error {
+	for _, text := range texts {
+		if _, err := cert.ParsePEMCertificates([]byte(text)); fault.Rule(err) == "private_key" {
+			return err
+		}
+	}
+	return nil
 }
 
 // showHandling and useHandling serve the page of a link. The token in the path
@@ -155,6 +171,9 @@ func (s *server) handleLinked(w http.ResponseWriter, r *http.Request, item alert
 	r.Body = http.MaxBytesReader(w, r.Body, maxSaying)
 	if err := r.ParseForm(); err != nil {
 		return done, fault.New(fault.Invalid, "form", "the form cannot be read").WithHint("use the form of the page")
+	}
+	if err := refusePrivateKey(r.PostForm.Get("by")); err != nil {
+		return done, err
 	}
 	by, actor := r.PostForm.Get("by"), inventory.Actor{Kind: inventory.ActorLink, ID: item.ID, RequestID: requestID(r.Context())}
 	switch action := r.PostForm.Get("do"); action {

@@ -46,7 +46,7 @@ func newRouter(t testing.TB) *router {
 	r.must(err)
 	token := r.links.signer.Sign(link.Renew, bundle.Members[0].Item.ID, bundle.Members[0].Item.NotAfter)
 	r.ids = map[string]string{
-		"account_id": "a", "zone_id": "z", "certificate_id": bundle.ID, "id": done.Proposal.ID, "token": token, "name": "renewal.css",
+		"account_id": "a", "zone_id": "z", "certificate_id": bundle.ID, "id": done.Proposal.ID, "item": bundle.Members[0].Item.ID, "token": token, "name": "renewal.css",
 	}
 	w := r.send(http.MethodGet, "/openapi.json", "", "")
 	r.must(json.Unmarshal(w.Body.Bytes(), &r.document))
@@ -149,7 +149,7 @@ func (r *router) refused(what, target string, w *httptest.ResponseRecorder) refu
 		if e.Errors[0].Source != nil {
 			out.place = e.Errors[0].Source.Pointer
 		}
-	case strings.HasPrefix(target, "/renew/") && kind == "text/html; charset=utf-8":
+	case (strings.HasPrefix(target, "/renew/") || strings.HasPrefix(target, "/handle/")) && kind == "text/html; charset=utf-8":
 	default:
 		var p struct {
 			Type, Title, Detail, Field string
@@ -360,7 +360,11 @@ func (r *router) wrongJSON(e endpoint) {
 	if !takes {
 		return
 	}
-	for _, body := range []string{"", "{", "{} {}", "[]", "null", `"x"`, "1e999999", "\xff\xfe", "{\"\xff\":1", strings.Repeat("[", 100_000), strings.Repeat(`{"a":`, 100_000)} {
+	wrong := []string{"{", "{} {}", "[]", `"x"`, "1e999999", "\xff\xfe", "{\"\xff\":1", strings.Repeat("[", 100_000), strings.Repeat(`{"a":`, 100_000)}
+	if r.resolve(e.op["requestBody"])["required"] == true {
+		wrong = append(wrong, "", "null")
+	}
+	for _, body := range wrong {
 		what := fmt.Sprintf("the body %.10q", body)
 		if got := r.refused(what, e.target, r.send(e.method, e.target, "application/json", body)); e.known && got.status != http.StatusBadRequest && got.status != http.StatusRequestEntityTooLarge {
 			r.t.Errorf("%s: status %d", what, got.status)

@@ -18,7 +18,7 @@ import (
 )
 
 // eventually waits for what another goroutine is about to do.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(8 * time.Second)
 	for !holds() {
