@@ -183,7 +183,7 @@ func writePage(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", pageCSP)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:gosec // a rendered page of ours; the client may be gone
+	_, _ = w.Write(body) // the client may be gone
 }
 
 // A linkForm is what the page posts.

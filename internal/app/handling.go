@@ -117,7 +117,7 @@ func person(by string, actor inventory.Actor) string {
 	if actor.Kind == inventory.ActorLink {
 		own = "whoever has the link"
 	}
-	return cmp.Or(string(name), own, string(actor.Kind))
+	return cmp.Or(string(name), own, actor.Kind)
 }
 
 // An Explained is what would be told of an item, to whom and when.
