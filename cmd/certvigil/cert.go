@@ -121,7 +121,8 @@ func (e *env) listItems(cmd *cobra.Command, s *store.Store, filter inventory.Ite
 }
 
 // listed leaves out what was removed and, of what is expiring, what nobody has
-// to mind any more: it was renewed, revoked or is ignored.
+// to mind any more: it was renewed, revoked, is ignored, or was only seen and is
+// in use no longer.
 func listed(it alert.Item, filter inventory.ItemFilter) bool {
 	switch {
 	case it.Trust == alert.Removed:
@@ -129,7 +130,7 @@ func listed(it alert.Item, filter inventory.ItemFilter) bool {
 	case filter.ExpiringBefore.IsZero() || filter.Watch != "":
 		return true
 	}
-	return it.Trust == alert.Trusted && (it.Watch == alert.Active || it.Watch == alert.Pending)
+	return it.Trust == alert.Trusted && (it.Watch == alert.Active || it.Watch == alert.Pending) && !it.Outlived()
 }
 
 func (e *env) itemTable(items []alert.Item) {

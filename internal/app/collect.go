@@ -81,14 +81,15 @@ func (a *App) countLeft(ctx context.Context, items map[alert.Kind]map[alert.Watc
 	}
 	all := map[alert.Kind][]int{}
 	for kind, watches := range items {
-		numbers := append(make([]int, 0, len(edges)+1), ending[kind]...)
-		numbers = append(numbers, make([]int, len(edges)+1-len(numbers))...)
+		counted := ending[kind]
+		if counted == nil {
+			counted = make([]int, len(edges)+1)
+		}
 		later := watches[alert.Active]
-		for _, n := range numbers {
+		for _, n := range counted {
 			later -= n
 		}
-		numbers[len(edges)] = max(later, 0)
-		all[kind] = numbers
+		all[kind] = slices.Insert(counted, len(edges), max(later, 0))
 	}
 	return all, nil
 }

@@ -24,7 +24,7 @@ func counts(context.Context) (metrics.Counts, error) {
 	return metrics.Counts{
 		Deliveries: map[alert.DeliveryState]int{alert.StateSent: 3, alert.StateDead: 1},
 		Items:      map[alert.Kind]map[alert.Watch]int{alert.KindCA: {alert.Active: 2}},
-		Left:       map[alert.Kind][]int{alert.KindCA: {1, 0, 0, 0, 0, 0, 2}},
+		Left:       map[alert.Kind][]int{alert.KindCA: {1, 0, 0, 0, 0, 0, 2, 3}},
 		Channels: []metrics.Channel{
 			{Name: "mail", Waiting: 2, Oldest: 90 * time.Second, LastSent: time.Unix(1767225600, 0)},
 			{Name: "never"},

@@ -38,11 +38,12 @@ type Channel struct {
 }
 
 // Edges are the ends of the ranges of Counts.Left, as time left. The first
-// range holds what has ended, the last one what ends later than all of them.
+// range holds what has ended, the one behind them what ends later than all of
+// them, and the last one what was only seen and nobody uses any more.
 var Edges = []time.Duration{0, alert.Day, 7 * alert.Day, 14 * alert.Day, 30 * alert.Day, 90 * alert.Day}
 
 // ranges names the ranges.
-var ranges = []string{"expired", "1d", "7d", "14d", "30d", "90d", "more"}
+var ranges = []string{"expired", "1d", "7d", "14d", "30d", "90d", "more", "unused"}
 
 // A storeCollector counts at every scrape what the store holds.
 type storeCollector struct {

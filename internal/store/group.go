@@ -38,15 +38,17 @@ func scanGroup(row scanner) (g Group, err error) {
 }
 
 // CountEnding counts, for each kind, the items that are active and end at one
-// of the edges or before, and after the edge before it. The edges rise. It
-// reads what ends by the last edge, not what ends later.
+// of the edges or before, and after the edge before it. The edges rise. Behind
+// them it counts what is left out of these: what nobody uses any more, as
+// alert.Item.Outlived tells. It reads what ends by the last edge, not what ends
+// later.
 func (s *Store) CountEnding(ctx context.Context, edges []time.Time) (map[alert.Kind][]int, error) {
 	if len(edges) == 0 {
 		return nil, nil
 	}
-	choose, args := "CASE", []any{}
+	choose, args := fmt.Sprintf("CASE WHEN %s THEN %d", outlived, len(edges)), []any{}
 	for i, edge := range edges {
-		choose += fmt.Sprintf(" WHEN not_after <= ? THEN %d", i)
+		choose += fmt.Sprintf(" WHEN i.not_after <= ? THEN %d", i)
 		args = append(args, edge.UnixMilli())
 	}
 	counts := map[alert.Kind][]int{}
@@ -58,13 +60,13 @@ func (s *Store) CountEnding(ctx context.Context, edges []time.Time) (map[alert.K
 			)
 			if err = row.Scan(&kind, &at, &n); err == nil {
 				if counts[kind] == nil {
-					counts[kind] = make([]int, len(edges))
+					counts[kind] = make([]int, len(edges)+1)
 				}
 				counts[kind][at] = n
 			}
 			return
-		}, `SELECT kind, `+choose+` END AS range, COUNT(*) FROM items
-			WHERE not_after <= ? AND watch = 'active' AND trust <> 'removed' GROUP BY kind, range`, append(args, edges[len(edges)-1].UnixMilli())...)
+		}, `SELECT i.kind, `+choose+` END AS range, COUNT(*) FROM items i
+			WHERE i.not_after <= ? AND i.watch = 'active' AND i.trust <> 'removed' GROUP BY i.kind, range`, append(args, edges[len(edges)-1].UnixMilli())...)
 		return err
 	})
 	return counts, err

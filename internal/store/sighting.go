@@ -68,6 +68,11 @@ func (t *tx) clientWith(ctx context.Context, fingerprint string) (alert.Item, er
 	return item, t.addSources(ctx, map[string]*alert.Item{item.ID: &item}, `(?)`, []any{item.ID})
 }
 
+// outlived selects items i as alert.Item.Outlived tells them.
+const outlived = `(i.kind = 'client' AND EXISTS (SELECT 1 FROM item_sources s WHERE s.item_id = i.id)
+	AND NOT EXISTS (SELECT 1 FROM item_sources s WHERE s.item_id = i.id
+		AND (s.kind <> 'observed' OR s.last_seen >= i.not_after - (i.not_after - i.not_before) / 3)))`
+
 // forgettable finds what ended, and was last seen, before an instant, and was
 // known from handshakes alone: rotated certificates would gather for ever. What
 // somebody decided about, or was told of and is still on record, stays.
