@@ -2,11 +2,10 @@ package notifier
 
 import (
 	"context"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/templates"
 )
 
 // A conclusion is what an attempt leads to.
@@ -104,24 +103,10 @@ func (w *worker) bury(ctx context.Context, c *conclusion, job alert.Job) {
 }
 
 // words is an error's text as it is stored and shown.
-func words(err error) string { return oneLine(err.Error(), maxWords) }
+func words(err error) string { return templates.Cut(templates.OneLine(err.Error()), maxWords) }
 
 // maxWords is how much of an error is kept.
 const maxWords = 500
-
-// oneLine is a text without control characters, of so many characters at most.
-func oneLine(text string, most int) string {
-	runes := []rune(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, text))
-	if len(runes) > most {
-		runes = append(runes[:most-1], '…')
-	}
-	return string(runes)
-}
 
 // report logs and counts an attempt once it is settled.
 func (w *worker) report(job alert.Job, c conclusion, took time.Duration) {

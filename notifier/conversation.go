@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/certvigil/certvigil/templates"
 )
 
 // A Speaker says whose a line of a conversation is.
@@ -31,7 +33,7 @@ type listenerKey struct{}
 // channel out. A line holds no control characters, and is cut off where it is
 // too long.
 func Overhear(ctx context.Context, tell Listener) context.Context {
-	return listening(ctx, func(by Speaker, line string) { tell(by, oneLine(line, maxLine)) })
+	return listening(ctx, func(by Speaker, line string) { tell(by, templates.Cut(templates.OneLine(line), maxLine)) })
 }
 
 // maxLine is how much of a line is told.

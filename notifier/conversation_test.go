@@ -69,11 +69,11 @@ func TestOverhear_HTTP(t *testing.T) {
 		"control characters": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			_, _ = io.WriteString(w, "\x1b[2Jgone\xff")
-		}, "< HTTP/1.1 200 OK\n< Content-Type: text/plain\n<  [2Jgone\uFFFD"},
+		}, "< HTTP/1.1 200 OK\n< Content-Type: text/plain\n< [2Jgone?"},
 		"too long": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
-			_, _ = io.WriteString(w, strings.Repeat("a", 290)+"signing-secret"+strings.Repeat("b", 1000))
-		}, "< HTTP/1.1 200 OK\n< Content-Type: text/plain\n< " + strings.Repeat("a", 290) + "[redacted…"},
+			_, _ = io.WriteString(w, strings.Repeat("a", 280)+"signing-secret"+strings.Repeat("b", 1000))
+		}, "< HTTP/1.1 200 OK\n< Content-Type: text/plain\n< " + strings.Repeat("a", 280) + "[redact… (1003 more)"},
 		"no answer": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "* EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {

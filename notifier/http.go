@@ -23,12 +23,11 @@ const (
 )
 
 // NewHTTPClient returns a client for destinations that are not trusted to
-// behave: every step has a deadline, redirects are not followed, and proxy
-// environment variables are honoured. A nil tlsConfig means the system's roots.
+// behave: a request as a whole has a deadline, redirects are not followed, and
+// proxy environment variables are honoured. A nil tlsConfig means the system's roots.
 func NewHTTPClient(timeout time.Duration, tlsConfig *tls.Config) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSHandshakeTimeout = min(timeout, 10*time.Second)
-	transport.ResponseHeaderTimeout = timeout
 	transport.MaxResponseHeaderBytes = maxAnswer
 	transport.MaxIdleConnsPerHost = 2
 	transport.IdleConnTimeout = 30 * time.Second
@@ -97,11 +96,7 @@ func LimitBody(body io.ReadCloser) io.ReadCloser {
 // would be recognised by nobody later on.
 func ReadAnswer(body io.Reader, secrets ...string) string {
 	b, _ := io.ReadAll(io.LimitReader(body, maxAnswer))
-	text := strings.Join(strings.Fields(templates.OneLine(redacted(string(b), secrets))), " ")
-	if r := []rune(text); len(r) > maxTold {
-		text = string(r[:maxTold]) + "…"
-	}
-	return text
+	return templates.Cut(strings.Join(strings.Fields(templates.OneLine(redacted(string(b), secrets))), " "), maxTold)
 }
 
 // ResponseError returns nil for a 2xx status, and else an error that asks for

@@ -1,6 +1,7 @@
 package templates_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -20,6 +21,12 @@ func TestParseBody_refuses(t *testing.T) {
 		{"no JSON by suffix", `a`, "application/problem+json; charset=utf-8", "is not JSON"},
 		{"two values", `{} {}`, "application/json", "is not JSON"},
 		{"an index that a test has not", `{{(index .Entries 0).Title}}`, "text/plain", "index out of range"},
+		{"a loop without its end", "a\n{{range .Entries}}", "text/plain", "own.tmpl:2: unexpected EOF"},
+		{"a loop over nothing", "{{range}}{{end}}", "text/plain", "missing value for range"},
+		{"a loop that never ends", "a\n{{range 1000000000000}}{{end}}", "text/plain", "own.tmpl:2:23: executing \"own.tmpl\" at <step>: error calling step: it does not come to an end"},
+		{"loops within other actions", "{{if false}}{{else}}{{with .ID}}{{range 100000}}{{range 100000}}{{end}}{{end}}{{end}}{{end}}a", "text/plain", "does not come to an end"},
+		{"calls that multiply", doubling(40), "text/plain", "does not come to an end"},
+		{"a function of our own", "{{step}}", "text/plain", `function "step" not defined`},
 		{"endless", `{{define "a"}}{{template "a"}}{{end}}{{template "a"}}`, "text/plain", "exceeded maximum template depth"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -30,6 +37,15 @@ func TestParseBody_refuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// doubling is a template of n that call the next one twice.
+func doubling(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `{{define "t%d"}}{{template "t%d"}}{{template "t%d"}}{{end}}`, i, i+1, i+1)
+	}
+	return fmt.Sprintf(`%s{{define "t%d"}}{{end}}a{{template "t0"}}`, b.String(), n)
 }
 
 // A template that is good on every example may still fail on a message: that

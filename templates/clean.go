@@ -16,7 +16,7 @@ const (
 // clean makes one line of text out of what came from outside: control and
 // invisible formatting characters, which could forge lines or turn their
 // direction round, become spaces or go, and the length is bounded.
-func clean(s string) string { return shorten(flatten(s), maxValue) }
+func clean(s string) string { return Cut(flatten(s), maxValue) }
 
 // flatten is clean without the bound.
 func flatten(s string) string {
@@ -40,12 +40,4 @@ func cleanLines(s string) string {
 		lines[i] = clean(lines[i])
 	}
 	return strings.TrimSpace(strings.Join(lines, "\n"))
-}
-
-// shorten cuts s to at most n characters, the last of which tells of the cut.
-func shorten(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:n-1]) + "…"
 }

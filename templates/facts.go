@@ -48,7 +48,7 @@ func users(known alert.Facts) string {
 func recent(known alert.Facts) []string {
 	var said []string
 	for _, d := range known.Recent {
-		said = append(said, shorten(d.Name, 80)+" at "+at(d.Hostname, d.LastSeen))
+		said = append(said, Cut(d.Name, 80)+" at "+at(d.Hostname, d.LastSeen))
 	}
 	return said
 }

@@ -44,7 +44,7 @@ func (m Message) family(number int, f family) entryView {
 		names[i] = clean(itemName(*e.Item))
 	}
 	for _, r := range []row{{Label: "Issuer", Value: clean(first.Item.Issuer)}, list("Clients", names)} {
-		r.Brief = shorten(r.Value, maxBrief)
+		r.Brief = Cut(r.Value, maxBrief)
 		v.Rows = append(v.Rows, r)
 	}
 	return v
@@ -56,14 +56,14 @@ func (m Message) familyTitle(f family) string {
 		verb = "were " + clean(string(f[0].Alert.Event))
 	}
 	return fmt.Sprintf("%d client certificates of %q that were only seen %s, the first %s",
-		len(f), shorten(clean(f[0].Item.Issuer), 80), verb, alert.FormatLeft(f[0].Item.NotAfter, m.Now))
+		len(f), Cut(clean(f[0].Item.Issuer), 80), verb, alert.FormatLeft(f[0].Item.NotAfter, m.Now))
 }
 
 // familyRow is a family in the table of a digest.
 func (m Message) familyRow(number int, f family) overviewRow {
 	r := m.overview(number, f[0])
 	if len(f) > 1 {
-		r.What = fmt.Sprintf("%d clients of %s", len(f), shorten(clean(f[0].Item.Issuer), 60))
+		r.What = fmt.Sprintf("%d clients of %s", len(f), Cut(clean(f[0].Item.Issuer), 60))
 	}
 	return r
 }

@@ -131,7 +131,7 @@ func itemName(i alert.Item) string {
 	}
 	for _, name := range append(names, i.Subject, i.Issuer, "serial "+i.Serial) {
 		if name = clean(name); name != "" {
-			return shorten(name, 80)
+			return Cut(name, 80)
 		}
 	}
 	return "unnamed"

@@ -26,7 +26,7 @@ type Slack struct {
 // RenderSlack returns a message for Slack.
 func RenderSlack(m Message) (Slack, error) {
 	v := m.view()
-	out := Slack{Header: shorten(v.Title, slackHeader)}
+	out := Slack{Header: Cut(v.Title, slackHeader)}
 	entry := "slack-entry.txt"
 	if !v.Single {
 		entry = "slack-line.txt"

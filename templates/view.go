@@ -218,7 +218,7 @@ func few(values []string, length int) string {
 		if n > 0 {
 			list += ", "
 		}
-		list += shorten(v, length)
+		list += Cut(v, length)
 	}
 	return list
 }
