@@ -95,7 +95,7 @@ var sightingTests = map[string]func(*world){
 		}
 	},
 	"sighting: what was outlived and is seen again is due a look": func(w *world) {
-		c := certtest.SelfSigned(certtest.Validity(Start, Start.Add(90*alert.Day))) // its last third begins on day 60
+		c := certtest.SelfSigned(certtest.Validity(Start, Start.Add(80*alert.Day))) // its last quarter begins on day 60
 		see := func() {
 			w.ok(w.RecordSightings(w.ctx(), []inventory.Sighting{sighting(c, "a.example.com", w.now, w.now, 1)}))
 		}
@@ -178,6 +178,8 @@ var sightingTests = map[string]func(*world){
 			w.ok(w.RecordSightings(w.ctx(), []inventory.Sighting{s}))
 		}
 		w.ok(w.SetTrust(w.ctx(), w.itemOf(revoked), alert.Revoked, actor))
+		w.ok(w.BeginSlackThread(w.ctx(), "ops", "#ops", w.itemOf(gone), "1700000000.000001"))
+		w.ok(w.Handle(w.ctx(), w.itemOf(gone), &alert.Handling{By: "Ana", At: w.now}, actor))
 		w.now = Start.Add(400 * alert.Day)
 		w.ok(w.Purge(w.ctx(), Start)) // nothing is that old
 		if items, err := w.Items(w.ctx(), inventory.ItemFilter{}); err != nil || len(items) != 4 {
