@@ -164,7 +164,7 @@ func TestDecide_Scaled(t *testing.T) {
 		return func(it *alert.Item) { it.NotBefore = it.NotAfter.Add(-d) }
 	}
 	observed := func(it *alert.Item) {
-		it.Sources = []alert.Source{{Kind: alert.SourceObserved, LastSeen: end.Add(-8 * time.Hour)}}
+		it.Sources = []alert.Source{{Kind: alert.SourceObserved, LastSeen: end.Add(-6 * time.Hour)}}
 	}
 	alsoObserved := func(it *alert.Item) { it.Sources = append(it.Sources, alert.Source{Kind: alert.SourceObserved}) }
 	crl := func(it *alert.Item) { it.Kind = alert.KindCRL }
@@ -237,11 +237,11 @@ func TestDecide_WhatIsWatched(t *testing.T) {
 		{"ignored", item("i", func(it *alert.Item) { it.Watch = alert.Ignored }), none, false},
 		{"revoked", item("i", func(it *alert.Item) { it.Trust = alert.Revoked }), none, false},
 		{"removed", item("i", func(it *alert.Item) { it.Trust = alert.Removed }), none, false},
-		{"only seen, and not since its last third began", item("i", func(it *alert.Item) {
-			it.Sources = []alert.Source{{Kind: alert.SourceObserved, LastSeen: it.NotAfter.Add(-it.Lifetime()/3 - time.Second)}}
+		{"only seen, and not since its last quarter began", item("i", func(it *alert.Item) {
+			it.Sources = []alert.Source{{Kind: alert.SourceObserved, LastSeen: it.NotAfter.Add(-it.Lifetime()/4 - time.Second)}}
 		}), none, false},
 		{"only seen, and lately", item("i", func(it *alert.Item) {
-			it.Sources = []alert.Source{{Kind: alert.SourceObserved, LastSeen: it.NotAfter.Add(-it.Lifetime() / 3)}}
+			it.Sources = []alert.Source{{Kind: alert.SourceObserved, LastSeen: it.NotAfter.Add(-it.Lifetime() / 4)}}
 		}), none, true},
 		{"without an end", item("i", func(it *alert.Item) { it.NotAfter = time.Time{} }), none, false},
 		{"another kind", item("i"), func(r *scanner.Rule) { r.Kinds = []alert.Kind{alert.KindCA} }, false},

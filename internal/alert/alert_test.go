@@ -160,19 +160,19 @@ func TestItem_OnlyObserved(t *testing.T) {
 func TestItem_Outlived(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	third := start.Add(60 * alert.Day) // of 90 days, the last third
+	quarter := start.Add(60 * alert.Day) // of 80 days, the last quarter
 	for name, tt := range map[string]struct {
 		sources []alert.Source
 		want    bool
 	}{
 		"no source":                        {nil, false},
-		"a second before the last third":   {[]alert.Source{{Kind: alert.SourceObserved, LastSeen: third.Add(-time.Second)}}, true},
-		"at the beginning of it":           {[]alert.Source{{Kind: alert.SourceObserved, LastSeen: third}}, false},
-		"elsewhere later":                  {[]alert.Source{{Kind: alert.SourceObserved, LastSeen: third}, {Kind: alert.SourceObserved, LastSeen: start}}, false},
+		"a second before the last quarter": {[]alert.Source{{Kind: alert.SourceObserved, LastSeen: quarter.Add(-time.Second)}}, true},
+		"at the beginning of it":           {[]alert.Source{{Kind: alert.SourceObserved, LastSeen: quarter}}, false},
+		"elsewhere later":                  {[]alert.Source{{Kind: alert.SourceObserved, LastSeen: quarter}, {Kind: alert.SourceObserved, LastSeen: start}}, false},
 		"uploaded too, whenever that was":  {[]alert.Source{{Kind: alert.SourceObserved, LastSeen: start}, {Kind: alert.SourceUpload, LastSeen: start}}, false},
 		"never seen since it became known": {[]alert.Source{{Kind: alert.SourceObserved}}, true},
 	} {
-		it := alert.Item{NotBefore: start, NotAfter: start.Add(90 * alert.Day), Sources: tt.sources}
+		it := alert.Item{NotBefore: start, NotAfter: start.Add(80 * alert.Day), Sources: tt.sources}
 		if got := it.Outlived(); got != tt.want {
 			t.Errorf("%s: Outlived = %t", name, got)
 		}

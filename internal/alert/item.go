@@ -126,9 +126,10 @@ func (i Item) LastSeen() time.Time {
 }
 
 // Outlived reports whether an item that is known from handshakes alone has not
-// been seen since the last third of its lifetime began. Clients that renew by
-// themselves have another one by then: what nobody presents any more may end
-// in silence. Seen again later, it is not outlived.
+// been seen since the last quarter of its lifetime began. Clients that renew by
+// themselves do so at the last third, and present the old one for a while after
+// that, until a timer or the end of a connection: what nobody presents any more
+// by the last quarter may end in silence. Seen again later, it is not outlived.
 func (i Item) Outlived() bool {
-	return i.OnlyObserved() && i.LastSeen().Before(i.NotAfter.Add(-i.Lifetime()/3))
+	return i.OnlyObserved() && i.LastSeen().Before(i.NotAfter.Add(-i.Lifetime()/4))
 }
