@@ -47,7 +47,10 @@ type Entry struct {
 	Hostnames   []string
 	Bundles     []string
 	Labels      map[string]string
-	UsedBy      string // of a CA: how many clients were seen lately; empty where it is not known
+	UsedBy      string   // of a CA: how many clients were seen lately; empty where it is not known
+	Dependents  []string // of a CA: the few of them that were seen last, each with where and when
+	Seen        []string // of a client certificate: where and when, the latest first
+	Successors  []string // look-alikes that end later, each with its id and end; nobody said that they take its place
 	NotBefore   time.Time
 	NotAfter    time.Time
 	TimeLeft    string // "in 13 d 4 h", "expired 3 d ago"
@@ -80,15 +83,25 @@ func (m Message) Describe(e alert.Entry) Entry {
 		f.RenewURL, f.Link = m.RenewURL(i), m.LinkFor(i.ID, LinkRenew)
 	}
 	f.Links = m.Links[i.ID]
-	if known, ok := m.Facts[i.ID]; ok && i.Kind == alert.KindCA {
-		f.UsedBy = users(known)
-	}
+	m.describeUse(&f, i)
 	f.ItemID, f.Kind, f.Name = value(i.ID), string(i.Kind), itemName(i)
 	f.Subject, f.Issuer, f.Serial, f.Fingerprint = value(i.Subject), value(i.Issuer), value(i.Serial), value(i.Fingerprint)
 	f.SANs, f.Hostnames, f.Bundles, f.Labels = Listed(i.SANs), Listed(i.Hostnames), Listed(i.Bundles), labelled(i.Labels)
 	f.NotBefore, f.NotAfter = i.NotBefore.UTC(), i.NotAfter.UTC()
 	f.TimeLeft, f.DaysLeft = alert.FormatLeft(i.NotAfter, m.Now), alert.DaysLeft(i.NotAfter, m.Now)
 	return f
+}
+
+// describeUse says who uses the item, and what may have taken its place.
+func (m Message) describeUse(f *Entry, i alert.Item) {
+	known, ok := m.Facts[i.ID]
+	switch {
+	case i.Kind == alert.KindClient:
+		f.Seen = Listed(sightings(i))
+	case i.Kind == alert.KindCA && ok:
+		f.UsedBy, f.Dependents = users(known), Listed(recent(known))
+	}
+	f.Successors = Listed(successors(known))
 }
 
 // severity is what an entry asks of people.

@@ -77,3 +77,18 @@ func TestRender_hostileFacts(t *testing.T) {
 		t.Errorf("%d bytes:\n%.2000s", len(mail.Text), mail.Text)
 	}
 }
+
+// TestRender_factsEverywhere has programs and Slack told what mails tell.
+func TestRender_factsEverywhere(t *testing.T) {
+	t.Parallel()
+	m := used()
+	slack, err := templates.RenderSlack(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notifiertest.Golden(t, "facts.slack.txt", []byte(strings.Join(slack.Sections, "\n\n")+"\n"))
+	ca, client := m.Describe(m.Entries[0]), m.Describe(m.Entries[1])
+	if len(ca.Dependents) != 2 || !strings.HasPrefix(ca.UsedBy, "1204 ") || len(client.Seen) != 2 || len(client.Successors) != 1 {
+		t.Errorf("%+v\n%+v", ca, client)
+	}
+}

@@ -178,7 +178,7 @@ func (m Message) rows(e alert.Entry) []row {
 func (e entryView) Short() []row {
 	var rows []row
 	for n, r := range e.Rows {
-		if n == 0 || slices.Contains([]string{"Serial", "Hostnames", "Bundles"}, r.Label) {
+		if n == 0 || slices.Contains([]string{"Serial", "Hostnames", "Bundles", "In use by", "Last seen", "Renewed by?"}, r.Label) {
 			rows = append(rows, r)
 		}
 	}

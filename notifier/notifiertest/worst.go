@@ -42,10 +42,27 @@ func WorstCases() map[string]notifier.Message {
 	failure.Entries[0].Alert.Detail = strings.Repeat(strings.ReplaceAll(nasty, "\r\n", " ")+"\n", 40)
 	messages := map[string]notifier.Message{"one": one, "renewed": over, "digest": digest, "mixed": mixed, "failure": failure, "test": test, "plain": plain}
 	for name, m := range messages {
-		m.Rule, m.Channel = nasty, nasty
+		m.Rule, m.Channel, m.Facts = nasty, nasty, worstFacts(m.Entries)
 		messages[name] = m
 	}
 	return messages
+}
+
+// worstFacts are the worst that may be known of the use of items.
+func worstFacts(entries []alert.Entry) map[string]alert.Facts {
+	facts := map[string]alert.Facts{}
+	for _, e := range entries {
+		if e.Item == nil {
+			continue
+		}
+		known := alert.Facts{Dependents: 1 << 30}
+		for range 3 {
+			known.Recent = append(known.Recent, alert.Dependent{ItemID: e.Item.ID, Name: e.Item.Subject, Hostname: nasty, LastSeen: Now})
+			known.Successors = append(known.Successors, *e.Item)
+		}
+		facts[e.Item.ID] = known
+	}
+	return facts
 }
 
 // worsen makes everything about an item nasty that somebody else wrote.
@@ -55,7 +72,9 @@ func worsen(i *alert.Item, n int) {
 	i.Serial = strings.Repeat("F", 5000)
 	i.Labels = map[string]string{nasty: long, "team": nasty}
 	i.SANs, i.Hostnames, i.Bundles = nil, nil, nil
+	i.Sources = []alert.Source{{Kind: alert.SourceUpload, Reference: nasty, LastSeen: Now}}
 	for k := range 500 {
+		i.Sources = append(i.Sources, alert.Source{Kind: alert.SourceObserved, Reference: fmt.Sprint(k, nasty), LastSeen: Now})
 		i.Hostnames = append(i.Hostnames, fmt.Sprintf("host-%03d.%s.example.com", k, strings.Repeat("a", 60)))
 		i.SANs = append(i.SANs, fmt.Sprintf("uri:https://example.com/%d/%s", k, nasty))
 		i.Bundles = append(i.Bundles, fmt.Sprintf("bundle %d %s", k, nasty))
