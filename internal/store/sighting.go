@@ -71,7 +71,7 @@ func (t *tx) clientWith(ctx context.Context, fingerprint string) (alert.Item, er
 // outlived selects items i as alert.Item.Outlived tells them.
 const outlived = `(i.kind = 'client' AND EXISTS (SELECT 1 FROM item_sources s WHERE s.item_id = i.id)
 	AND NOT EXISTS (SELECT 1 FROM item_sources s WHERE s.item_id = i.id
-		AND (s.kind <> 'observed' OR s.last_seen >= i.not_after - (i.not_after - i.not_before) / 3)))`
+		AND (s.kind <> 'observed' OR s.last_seen >= i.not_after - (i.not_after - i.not_before) / 4)))`
 
 // forgettable finds what ended, and was last seen, before an instant, and was
 // known from handshakes alone: rotated certificates would gather for ever. What

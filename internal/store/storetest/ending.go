@@ -35,13 +35,13 @@ var endingTests = map[string]func(*world){
 		}
 	},
 	"ending: what was only seen and is in use no more is counted apart, and not reported": func(w *world) {
-		used, unused, uploaded := w.clientOf90Days("used"), w.clientOf90Days("unused"), w.clientOf90Days("uploaded")
+		used, unused, uploaded := w.clientOf80Days("used"), w.clientOf80Days("unused"), w.clientOf80Days("uploaded")
 		_, _, err := w.AddItem(w.ctx(), newItem(uploaded))
 		w.ok(err)
-		third := w.now.Add(60 * alert.Day) // the last one begins
+		quarter := w.now.Add(60 * alert.Day) // the last one begins
 		w.ok(w.RecordSightings(w.ctx(), []inventory.Sighting{
-			sighting(used, "a.example.com", third, third, 1),
-			sighting(unused, "a.example.com", third.Add(-time.Second), third.Add(-time.Second), 1),
+			sighting(used, "a.example.com", quarter, quarter, 1),
+			sighting(unused, "a.example.com", quarter.Add(-time.Second), quarter.Add(-time.Second), 1),
 			sighting(uploaded, "a.example.com", w.now, w.now, 1),
 		}))
 		got, err := w.CountEnding(w.ctx(), []time.Time{w.now, w.now.Add(90 * alert.Day)})
@@ -57,6 +57,6 @@ var endingTests = map[string]func(*world){
 	},
 }
 
-func (w *world) clientOf90Days(name string) *certtest.Certificate {
-	return certtest.SelfSigned(certtest.Client(), certtest.CommonName(name), certtest.Validity(w.now, w.now.Add(90*alert.Day)))
+func (w *world) clientOf80Days(name string) *certtest.Certificate {
+	return certtest.SelfSigned(certtest.Client(), certtest.CommonName(name), certtest.Validity(w.now, w.now.Add(80*alert.Day)))
 }
