@@ -275,8 +275,10 @@ func connectionFault(at *url.URL, err error) error {
 // to one line.
 type oneLine struct{ error }
 
+// Unwrap returns the whole error.
 func (o oneLine) Unwrap() error { return o.error }
 
+// Error returns the text in one line, and at most the beginning of a long one.
 func (o oneLine) Error() string {
 	const longest = 200
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(o.error.Error(), "?")), " ")
