@@ -58,6 +58,10 @@ type App struct {
 	reloading sync.Mutex // held for a whole reload; only that changes cfg
 	stamps    fileStamps // of the files that cfg names, from before they were read
 
+	// declaring is held, before mu, while cfg changes and while a change of the
+	// API's applications is held against it: longer than trust may wait.
+	declaring sync.Mutex
+
 	mu      sync.Mutex // guards what follows; held while trust is applied
 	cfg     *config.Config
 	stored  alerting.Stored // the policies and destinations in force

@@ -149,7 +149,9 @@ func storedSelectors(list []inventory.Selector) []enforcer.Selector {
 		case "common_name":
 			selector.CommonName = s.Values
 		case "ip":
-			selector.IP = access.Prefixes(s.Values)
+			if prefixes := access.Prefixes(s.Values); len(prefixes) == len(s.Values) {
+				selector.IP = prefixes // else none: an exclusion that lacks a network would admit it
+			}
 		case "san_dns":
 			selector.SANDNS = s.Values
 		case "san_uri":
@@ -207,7 +209,12 @@ func giveOrigin(app *enforcer.Application, a inventory.Application, cfg *config.
 
 // encloses reports whether a place holds that of an application.
 func encloses(hostname, path string, app *enforcer.Application) bool {
-	return hostname == app.Hostname && path != app.Path && (path == "/" || strings.HasPrefix(app.Path, path+"/"))
+	return hostname == app.Hostname && below(app.Path, path)
+}
+
+// below reports whether one path prefix is within another.
+func below(path, outer string) bool {
+	return path != outer && (outer == "/" || strings.HasPrefix(path, outer+"/"))
 }
 
 func noOrigin(app *enforcer.Application) error {

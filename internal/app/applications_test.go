@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -228,7 +229,16 @@ func TestApplications_Uncompilable(t *testing.T) {
 	h := newHouse(t, func(h *house) string { return h.guarding(open, "30d") })
 	h.add(byAPI("a", "/a"), letting("block"))
 	h.becomes("/a", http.StatusForbidden)
-	h.do(`UPDATE policies SET rules = '{"include":[{"key":"email","values":["x"]}]}'`)
+	for _, rules := range []string{
+		`{"include":[{"key":"email","values":["x"]}]}`,
+		`{"include":[{"key":"everyone"}],"exclude":[{"key":"ip","values":["192.0.2.0/24","damaged"]}]}`,
+		`{"include":[`,
+	} {
+		h.do(`UPDATE policies SET action = 'bypass', rules = '` + rules + `'`)
+		if err := h.applyAgain(t.Context()); err == nil {
+			t.Errorf("%s is in force", rules)
+		}
+	}
 	h.do(`UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'trust_generation'`)
 	eventually(t, "the alarm is set", func() bool { return strings.Contains(h.metric(), "certvigil_trust_apply_success 0") })
 	h.becomes("/a", http.StatusForbidden)
@@ -262,6 +272,54 @@ func TestApplications_Remarks(t *testing.T) {
 	}
 	if got := strings.Join(remarkListener(&config.Config{}, a), ""); !strings.Contains(got, "nothing guards it") {
 		t.Errorf("without a listener: %s", got)
+	}
+}
+
+// TestApplications_RemarkDeclared holds that whoever opens a part of what the
+// file guards is told so.
+func TestApplications_RemarkDeclared(t *testing.T) {
+	t.Parallel()
+	cfg := &config.Config{Applications: []config.Application{
+		{Name: "outer", Hostname: orders, Path: "/a"}, {Name: "wild", Hostname: "*.example.net", Path: "/"},
+	}}
+	for _, tt := range []struct{ hostname, path, says string }{
+		{orders, "/a/b", orders + "/a/b is taken out of " + orders + `/a, which the application "outer"`},
+		{orders, "/ab", ""},
+		{orders, "/", ""},
+		{"x.example.net", "/y", `x.example.net/y is taken out of *.example.net, which the application "wild"`},
+		{"*.example.net", "/y", `*.example.net/y is taken out of *.example.net, which the application "wild"`},
+		{"x.y.example.net", "/", ""},
+	} {
+		got := remarkDeclared(cfg, inventory.Application{Places: []inventory.Place{{Hostname: tt.hostname, Path: tt.path}}})
+		if tt.says == "" && len(got) > 0 || tt.says != "" && (len(got) != 1 || !strings.Contains(got[0], tt.says)) {
+			t.Errorf("%s%s: %q", tt.hostname, tt.path, got)
+		}
+	}
+}
+
+// TestApplications_BusyStore holds that a change by the API that waits for the
+// store, which another process may keep busy, holds up nothing else.
+func TestApplications_BusyStore(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(h *house) string { return h.guarding(open, "30d") })
+	err := declaration{h.App}.Hold(func(declared []inventory.Application) error {
+		done := make(chan error, 1)
+		go func() {
+			if list, err := h.applications().Applications(t.Context()); err != nil || len(list) != len(declared) {
+				t.Errorf("listed are %v, %v", list, err)
+			}
+			h.metric()
+			done <- h.applyAgain(t.Context())
+		}()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(10 * time.Second):
+			return errors.New("trust waits for it")
+		}
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -12,12 +12,18 @@ import (
 // applications by the API.
 type declaration struct{ a *App }
 
+// Applications implements inventory.Declaration.
+func (d declaration) Applications() []inventory.Application {
+	return declaredApplications(d.a.roster().cfg.Applications)
+}
+
 // Hold implements inventory.Declaration: while it holds, no reload takes over,
-// so that the two cannot pass each other unseen.
+// so that the two cannot pass each other unseen. What is revoked meanwhile is
+// applied: a store that another process keeps busy holds up the change alone.
 func (d declaration) Hold(use func([]inventory.Application) error) error {
-	d.a.mu.Lock()
-	defer d.a.mu.Unlock()
-	return use(declaredApplications(d.a.cfg.Applications))
+	d.a.declaring.Lock()
+	defer d.a.declaring.Unlock()
+	return use(d.Applications())
 }
 
 // Check implements inventory.Declaration: what it lets pass, the enforcer takes.

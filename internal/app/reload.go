@@ -81,6 +81,8 @@ func (a *App) takeOver(ctx context.Context, next *config.Config, stamps fileStam
 // configuration itself for whoever applies trust next: what is revoked while a
 // large store is being scheduled anew counts within a second all the same.
 func (a *App) enforce(ctx context.Context, cfg *config.Config) error {
+	a.declaring.Lock()
+	defer a.declaring.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.applyTrust(ctx, cfg); err != nil {
@@ -95,9 +97,11 @@ func (a *App) enforce(ctx context.Context, cfg *config.Config) error {
 func (a *App) takeBack(ctx context.Context, old *config.Config, cause error) error {
 	if err := a.enforce(ctx, old); err != nil {
 		a.log.Error("putting the old applications in force again; trying again", "error", err)
+		a.declaring.Lock()
 		a.mu.Lock()
 		a.cfg, a.overdue = old, true
 		a.mu.Unlock()
+		a.declaring.Unlock()
 	}
 	if err := a.scanner.Reconfigure(ctx, roster{old, a.stored}.rules(), old.Scanner.Schedule, old.Scanner.Location()); err != nil {
 		a.log.Error("putting the old rules in force again", "error", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/certvigil/certvigil/internal/access"
 	"github.com/certvigil/certvigil/internal/config"
+	"github.com/certvigil/certvigil/internal/hostname"
 	"github.com/certvigil/certvigil/internal/inventory"
 )
 
@@ -21,7 +22,22 @@ func (a *App) remarkApplication(ctx context.Context, app inventory.Application) 
 	if err != nil {
 		return nil // it is stored; what is said of it is no matter
 	}
-	return append(remarkListener(cfg, app), remarkClients(app, bundles)...)
+	return slices.Concat(remarkListener(cfg, app), remarkDeclared(cfg, app), remarkClients(app, bundles))
+}
+
+// remarkDeclared tells what it takes out of what the configuration guards: the
+// longest path and the exact name win, and with them its policies.
+func remarkDeclared(cfg *config.Config, app inventory.Application) (remarks []string) {
+	for _, p := range app.Places {
+		for _, d := range cfg.Applications {
+			if hostname.Wildcard(p.Hostname) != d.Hostname && (p.Hostname != d.Hostname || !below(p.Path, d.Path)) {
+				continue
+			}
+			remarks = append(remarks, fmt.Sprintf("%s is taken out of %s, which the application %q of the configuration file guards: there the policies of this one alone count",
+				p, inventory.Place{Hostname: d.Hostname, Path: d.Path}, d.Name))
+		}
+	}
+	return remarks
 }
 
 // remarkListener tells what keeps clients from getting as far as the policies.

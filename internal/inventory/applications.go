@@ -29,8 +29,12 @@ const (
 // A Declaration is what the configuration says of applications. It may be used
 // concurrently.
 type Declaration interface {
+	// Applications returns those that the configuration in force declares. It
+	// waits for no change that Hold carries out.
+	Applications() []Application
 	// Hold calls use with the applications that the configuration declares. No
-	// other configuration takes over until it returns.
+	// other configuration takes over until it returns, which may take as long as
+	// the store does: nothing that trust depends on may wait for it.
 	Hold(use func(declared []Application) error) error
 	// Check tells why these applications of the API could not be enforced
 	// beside the declared ones. It is called while they are held.
@@ -63,16 +67,8 @@ type PolicyInput struct {
 // Applications returns all of them, the declared ones first and then the
 // oldest first.
 func (s *Applications) Applications(ctx context.Context) ([]Application, error) {
-	var declared []Application
-	err := s.declared.Hold(func(list []Application) error {
-		declared = list
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
 	stored, err := s.store.Access(ctx)
-	return slices.Concat(declared, stored.Applications), err
+	return slices.Concat(s.declared.Applications(), stored.Applications), err
 }
 
 // Application returns the one of that whole id, or fault.NotFound.

@@ -39,6 +39,8 @@ func readBody(w http.ResponseWriter, r *http.Request) (object, error) {
 		return object{}, fault.New(fault.TooLarge, "body_size", "the body is larger than %d bytes", maxBody).WithHint("send one object: a CA with its chain, an application or a policy")
 	case err != nil:
 		return object{}, fault.New(fault.Invalid, "body", "the body ends before its time").WithHint("send it again")
+	case len(data) == 0:
+		return object{}, missing("")
 	}
 	return readObject(data, "")
 }

@@ -101,6 +101,7 @@ type declaration struct {
 	refuse       error
 }
 
+func (d *declaration) Applications() []inventory.Application              { return d.applications }
 func (d *declaration) Hold(use func([]inventory.Application) error) error { return use(d.applications) }
 func (d *declaration) Check([]inventory.Application) error                { return d.refuse }
 func (d *declaration) CheckOrigin(u *url.URL) error                       { return egress.Policy{}.CheckURL(u) }

@@ -31,7 +31,7 @@ func TestRefusals(t *testing.T) {
 		pointer, message           string
 		headers                    []string
 	}{
-		{"no body", post, base, "", 400, bad, "", "not JSON", nil},
+		{"no body", post, base, "", 400, bad, "", "the body is missing", nil},
 		{"half a body", post, base, `{"name":`, 400, bad, "", "damaged at byte", nil},
 		{"two bodies", post, base, `{} {}`, 400, bad, "", "not JSON", nil},
 		{"null", post, base, "null", 400, bad, "", "not an object", nil},
