@@ -22,10 +22,10 @@ func (v verdict) decided() bool { return v.permanent || v.failing || v.limited }
 
 // interrupted is the conclusion of an attempt that stopping cut off: whether
 // the message arrived is unknown, so it goes again and is not counted.
-func (w *worker) interrupted() conclusion {
+func (w *worker) interrupted(v verdict) conclusion {
 	now := w.n.opts.Now()
 	return conclusion{
-		outcome: alert.Outcome{State: alert.StatePending, At: now, NextAttemptAt: now, Error: "interrupted by stopping"},
+		outcome: alert.Outcome{State: alert.StatePending, At: now, NextAttemptAt: now, Error: "interrupted by stopping", Uncertain: v.uncertain},
 		hold:    true,
 	}
 }
@@ -40,7 +40,7 @@ func (w *worker) conclude(ctx context.Context, job alert.Job, err error) conclus
 		w.log.Error("channel status not available", "error", statusErr)
 	}
 	v := verdictOf(err)
-	c := conclusion{err: err, outcome: alert.Outcome{At: now}}
+	c := conclusion{err: err, outcome: alert.Outcome{At: now, Uncertain: v.uncertain}}
 	if err != nil {
 		c.outcome.Error = words(err)
 	}

@@ -182,6 +182,9 @@ func TestNotifier_panicIsTransient(t *testing.T) {
 		r.wantState("d1", alert.StateRetrying)
 		r.pass(5 * time.Second)
 		r.wantState("d1", alert.StateSent)
+		if out := r.outbox.Outcomes("d1"); !out[0].Uncertain || out[1].Uncertain {
+			t.Errorf("whether the first and the second may have arrived: %t, %t", out[0].Uncertain, out[1].Uncertain)
+		}
 	})
 }
 

@@ -121,6 +121,9 @@ func ResponseError(status int, header http.Header, answer string, now time.Time)
 		return ChannelFailing(err)
 	}
 	after, said := parseRetryAfter(header.Get("Retry-After"), now)
+	if status >= 500 && status != http.StatusServiceUnavailable {
+		err = MayHaveArrived(err) // it broke while it took the message, or is a gateway before who took it
+	}
 	if status == http.StatusTooManyRequests || said && status >= 500 {
 		return RetryAfter(err, after)
 	}
@@ -140,7 +143,8 @@ func parseRetryAfter(value string, now time.Time) (after time.Duration, ok bool)
 
 // TransportError returns an error of http.Client.Do without the URL, which may
 // be a secret. A certificate that does not verify, or a counterpart that speaks
-// no TLS, means a failing channel; anything else is transient.
+// no TLS, means a failing channel; anything else is transient, and but for a
+// connection that was never made the message may have arrived.
 func TransportError(err error) error {
 	if urlError, ok := errors.AsType[*url.Error](err); ok {
 		err = urlError.Err
@@ -148,7 +152,10 @@ func TransportError(err error) error {
 	if IsTLSTrouble(err) {
 		return ChannelFailing(err)
 	}
-	return err
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return err
+	}
+	return MayHaveArrived(err)
 }
 
 // IsTLSTrouble reports whether err comes of a certificate that does not verify

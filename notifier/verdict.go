@@ -13,6 +13,7 @@ type verdict struct {
 	error
 	permanent, failing, limited bool
 	after                       time.Duration // for limited; 0 = not said
+	uncertain                   bool          // the message, or part of it, may have arrived
 }
 
 // Unwrap returns the error that was marked.
@@ -29,8 +30,19 @@ func ChannelFailing(err error) error { return &verdict{error: err, failing: true
 // wait (0 = it did not). A limit postpones a delivery and is not counted as an
 // attempt.
 func RetryAfter(err error, after time.Duration) error {
-	return &verdict{error: err, limited: true, after: after}
+	return &verdict{error: err, limited: true, after: after, uncertain: IsUncertain(err)}
 }
+
+// MayHaveArrived marks an error after which the counterpart may have the message
+// all the same, or part of it. What else the error asks for stays.
+func MayHaveArrived(err error) error {
+	v := verdictOf(err)
+	v.error, v.uncertain = err, true
+	return &v
+}
+
+// IsUncertain reports whether err was marked by [MayHaveArrived].
+func IsUncertain(err error) bool { return verdictOf(err).uncertain }
 
 // IsPermanent reports whether err was marked by [Permanent].
 func IsPermanent(err error) bool { return verdictOf(err).permanent }

@@ -210,8 +210,8 @@ func (w *worker) deliver(ctx context.Context, job alert.Job) (hold bool, until t
 	settleCtx, cancel := outlive(ctx, outboxTimeout, outboxGrace)
 	defer cancel()
 	var c conclusion
-	if cut && !verdictOf(err).decided() {
-		c = w.interrupted()
+	if v := verdictOf(err); cut && !v.decided() {
+		c = w.interrupted(v)
 	} else {
 		c = w.conclude(settleCtx, job, err)
 	}
@@ -228,7 +228,7 @@ func (w *worker) send(ctx context.Context, job alert.Job, now time.Time) (err er
 	defer func() {
 		if p := recover(); p != nil {
 			w.log.Error("channel panicked", "delivery", job.Delivery.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic in the channel: %v", p)
+			err = MayHaveArrived(fmt.Errorf("panic in the channel: %v", p))
 		}
 	}()
 	d, setup := job.Delivery, w.n.current()

@@ -26,6 +26,9 @@ type Outcome struct {
 	Error         string         // the counterpart's words, secrets cut out
 	Channel       *ChannelStatus // nil = unchanged
 	Notice        *Notice        // nil = nothing to announce
+	// Uncertain says that the message may have arrived though it was not sent for
+	// certain: then its recipient is told when what it told is over.
+	Uncertain bool
 }
 
 // A ChannelStatus says whether a channel as a whole works.

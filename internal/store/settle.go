@@ -22,7 +22,7 @@ func (s *Store) Settle(ctx context.Context, owner, deliveryID string, out alert.
 		if err := t.noteAttempt(ctx, deliveryID, out); err != nil {
 			return err
 		}
-		if out.State == alert.StateSent {
+		if out.State == alert.StateSent || out.Uncertain {
 			if err := t.heard(ctx, deliveryID); err != nil {
 				return err
 			}

@@ -201,7 +201,11 @@ func (c *conversation) data(ctx context.Context, raw []byte) error {
 	if err := c.stage(ctx, "sending the message", t.Data, write); err != nil {
 		return err
 	}
-	return c.stage(ctx, "waiting for the message to be accepted", t.Data, c.smtp.accepted)
+	err = c.stage(ctx, "waiting for the message to be accepted", t.Data, c.smtp.accepted)
+	if err != nil && answerCode(err) == 0 {
+		return notifier.MayHaveArrived(err) // RFC 5321 §4.5.3.2.6: nobody knows
+	}
+	return err
 }
 
 // again makes ready for another transaction.

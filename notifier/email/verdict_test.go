@@ -72,6 +72,9 @@ func TestSend_verdicts(t *testing.T) {
 				if got := verdict(err); got != tc.want[n] {
 					t.Errorf("%s, want %s: %v", got, tc.want[n], err)
 				}
+				if want := tc.stage == atDot && n >= 2; notifier.IsUncertain(err) != want {
+					t.Errorf("that it may have arrived is %t, want %t: %v", !want, want, err)
+				}
 				if err != nil && strings.Contains(err.Error(), password) {
 					t.Errorf("the error tells the password: %v", err)
 				}

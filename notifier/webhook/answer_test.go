@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -175,6 +176,50 @@ func TestSend_pagerDutyAnswers(t *testing.T) {
 			}
 			wantNoSecret(t, err, "R0UTINGKEY")
 		})
+	}
+}
+
+// What may have opened an incident must not leave it open when it is over: a
+// refusal opened none, an answer that was not heard may have, and so did the
+// parts before the one that was refused.
+func TestSend_MayHaveArrived(t *testing.T) {
+	t.Parallel()
+	two := notifiertest.Message(append(notifiertest.Renewed().Entries, notifiertest.One().Entries...)...)
+	for _, tt := range []struct {
+		name    string
+		message notifier.Message
+		answer  func(w http.ResponseWriter, n int32)
+		want    bool
+	}{
+		{"a refusal", notifiertest.One(), func(w http.ResponseWriter, _ int32) { w.WriteHeader(400) }, false},
+		{"a limit", notifiertest.One(), func(w http.ResponseWriter, _ int32) { w.WriteHeader(429) }, false},
+		{"overloaded", notifiertest.One(), func(w http.ResponseWriter, _ int32) { w.WriteHeader(503) }, false},
+		{"broken", notifiertest.One(), func(w http.ResponseWriter, _ int32) { w.WriteHeader(500) }, true},
+		{"a gateway that gave up", notifiertest.One(), func(w http.ResponseWriter, _ int32) { w.WriteHeader(504) }, true},
+		{"cut off", notifiertest.One(), func(http.ResponseWriter, int32) { panic(http.ErrAbortHandler) }, true},
+		{"the second part limited", two, func(w http.ResponseWriter, n int32) {
+			if n > 1 {
+				w.WriteHeader(429)
+			}
+		}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var posts atomic.Int32
+			server, _ := receive(t, func(w http.ResponseWriter, _ *http.Request) { tt.answer(w, posts.Add(1)) })
+			err := channel(t, options(t, webhook.FormatPagerDuty, server.URL)).Send(t.Context(), tt.message)
+			if err == nil || notifier.IsUncertain(err) != tt.want {
+				t.Errorf("uncertain is not %t: %v", tt.want, err)
+			}
+			if _, limited := notifier.IsRetryAfter(err); limited != strings.Contains(tt.name, "limit") {
+				t.Errorf("limited is %t: %v", limited, err)
+			}
+		})
+	}
+	server, _ := receive(t, nil)
+	server.Close()
+	if err := channel(t, options(t, webhook.FormatPagerDuty, server.URL)).Send(t.Context(), notifiertest.One()); err == nil || notifier.IsUncertain(err) {
+		t.Errorf("nobody was reached: %v", err)
 	}
 }
 

@@ -136,8 +136,12 @@ func (c *Channel) send(ctx context.Context, m notifier.Message) error {
 	if err != nil {
 		return notifier.Permanent(fmt.Errorf("encoding the message: %w", err))
 	}
-	for _, body := range bodies {
-		if err := c.post(ctx, m.ID, body); err != nil {
+	for i, body := range bodies {
+		err := c.post(ctx, m.ID, body)
+		if err != nil && i > 0 {
+			return notifier.MayHaveArrived(err) // what came before this part did
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -142,6 +142,16 @@ var overTests = map[string]func(*world){
 			w.tells(row.told...)
 		}
 	},
+	"over: what may have arrived counts as heard": func(w *world) {
+		for _, state := range []alert.DeliveryState{alert.StateRetrying, alert.StatePending, alert.StateDead} {
+			item := w.addClient(string(state), 20)
+			w.byRules(mailRule)
+			w.settle("w", w.one("w", "mail").Delivery.ID, alert.Outcome{State: state, NextAttemptAt: w.now.Add(time.Hour), Uncertain: true})
+			w.ok(w.SetTrust(w.ctx(), item.ID, alert.Revoked, actor))
+			w.later(time.Hour)
+			w.tells([]string{"revoked " + string(state)})
+		}
+	},
 	"over: a crash while it was sent counts as heard": func(w *world) {
 		item := w.addClient("client", 20)
 		w.byRules(mailRule)
