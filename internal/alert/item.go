@@ -77,6 +77,7 @@ type Item struct {
 	Epoch       int               `json:"epoch"` // counts each return to Active, from 1
 	Labels      map[string]string `json:"labels"`
 	Bundles     []string          `json:"bundles"`   // names of the bundles that hold it, sorted
+	BundleIDs   []string          `json:"-"`         // of those bundles, in their order
 	Hostnames   []string          `json:"hostnames"` // of those bundles, sorted
 	Sources     []Source          `json:"sources"`
 	ReplacedBy  string            `json:"replaced_by,omitempty"` // UUID of the item that superseded it

@@ -22,7 +22,7 @@ import (
 const (
 	maxApplications = 500
 	maxPlaces       = 5
-	maxPolicies     = 1000 // of one application
+	maxPolicies     = 1000 // of one application, and reusable ones
 	maxPrecedence   = 1 << 20
 )
 
@@ -262,6 +262,9 @@ func (x *Access) application(id string) (*Application, error) {
 // validate holds everything to the rules that are about itself, and brings the
 // policies of each application into their order.
 func (x *Access) validate() error {
+	if len(x.Reusable) > maxPolicies {
+		return fault.New(fault.Invalid, "quota", "maximum number of reusable policies has been reached: %d", maxPolicies).WithHint("delete one that is needed no longer")
+	}
 	for _, p := range x.Reusable {
 		if err := p.validate(); err != nil {
 			return err

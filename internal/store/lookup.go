@@ -79,9 +79,7 @@ func (t *tx) complete(ctx context.Context, items []alert.Item) error {
 		byID[ids[i]] = &items[i]
 	}
 	return inChunks(ids, func(in string, args []any) error {
-		if err := t.eachPair(ctx, func(id, name string) { byID[id].Bundles = append(byID[id].Bundles, name) },
-			`SELECT bi.item_id, b.name FROM bundle_items bi JOIN bundles b ON b.id = bi.bundle_id
-			WHERE bi.item_id IN `+in+` ORDER BY b.name`, args); err != nil {
+		if err := t.addBundles(ctx, byID, in, args); err != nil {
 			return err
 		}
 		if err := t.eachPair(ctx, func(id, name string) { byID[id].Hostnames = append(byID[id].Hostnames, name) },
@@ -94,6 +92,19 @@ func (t *tx) complete(ctx context.Context, items []alert.Item) error {
 		}
 		return t.addSources(ctx, byID, in, args)
 	})
+}
+
+func (t *tx) addBundles(ctx context.Context, byID map[string]*alert.Item, in string, args []any) error {
+	_, err := collect(ctx, t, func(row scanner) (_ struct{}, err error) {
+		var itemID, id, name string
+		if err = row.Scan(&itemID, &id, &name); err == nil {
+			item := byID[itemID]
+			item.Bundles, item.BundleIDs = append(item.Bundles, name), append(item.BundleIDs, id)
+		}
+		return struct{}{}, err
+	}, `SELECT bi.item_id, b.id, b.name FROM bundle_items bi JOIN bundles b ON b.id = bi.bundle_id
+		WHERE bi.item_id IN `+in+` ORDER BY b.name`, args...)
+	return err
 }
 
 func (t *tx) eachPair(ctx context.Context, add func(id, name string), query string, args []any) error {

@@ -74,11 +74,21 @@ func (f access) body(m notifier.Message) ([]byte, error) {
 	if e.Item != nil {
 		b.AlertType = accessType
 		b.Data = accessData{
-			AccountTag: f.accountID, CertificateID: e.Item.ID,
+			AccountTag: f.accountID, CertificateID: certificateID(*e.Item),
 			DaysLeft: alert.DaysLeft(e.Item.NotAfter, m.Now), Hostnames: templates.Cut(templates.OneLine(strings.Join(e.Item.Hostnames, ",")), maxHostnames),
 		}
 	}
 	return templates.EncodeJSON(b)
+}
+
+// certificateID is the id under which the API has what expires: a bundle's is
+// what the reference calls a certificate. Of what is in none, there is the
+// item's alone.
+func certificateID(item alert.Item) string {
+	if len(item.BundleIDs) > 0 {
+		return item.BundleIDs[0]
+	}
+	return item.ID
 }
 
 // policyID is the id of the rule as the reference writes it: 32 hex digits. A

@@ -145,6 +145,8 @@ type accessBody struct {
 	AlertEvent    string  `json:"alert_event"`
 	AlertType     string  `json:"alert_type"`
 	Data          struct {
+		Certificate string `json:"certificate_id"`
+
 		Days      int    `json:"days_til_expiration"`
 		Hostnames string `json:"hostnames"`
 	} `json:"data"`
@@ -189,6 +191,19 @@ func TestSend_accessDays(t *testing.T) {
 				t.Errorf("got %d, want %d", b.Data.Days, tc.want)
 			}
 		})
+	}
+}
+
+// What the API calls a certificate is a bundle: with the id of one of its items
+// nobody would find it there.
+func TestSend_accessCertificate(t *testing.T) {
+	t.Parallel()
+	item := notifiertest.Item(alert.KindCA, "Root", alert.Day)
+	alone := sendAccess(t, notifiertest.Message(notifiertest.Entry(item, 14*alert.Day, alert.EventExpiring)))
+	item.BundleIDs = []string{"first", "second"}
+	bundled := sendAccess(t, notifiertest.Message(notifiertest.Entry(item, 14*alert.Day, alert.EventExpiring)))
+	if alone.Data.Certificate != item.ID || bundled.Data.Certificate != "first" {
+		t.Errorf("certificate_id is %q, in a bundle %q", alone.Data.Certificate, bundled.Data.Certificate)
 	}
 }
 

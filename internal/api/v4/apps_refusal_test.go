@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/inventory"
 )
 
 // TestApplication_Refusals holds that bad input is told by its place, and
@@ -202,6 +203,22 @@ func TestApplication_NotEnforceable(t *testing.T) {
 	if b.state() != before {
 		t.Error("a refusal changed something")
 	}
+}
+
+func TestPolicy_Quota(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, err := b.store.EditAccess(t.Context(), func(all *inventory.Access) error {
+		for i := range 1000 {
+			all.Reusable = append(all.Reusable, inventory.Policy{
+				ID: fmt.Sprint(i), Name: "p", Action: "allow", Include: []inventory.Selector{{Key: "certificate"}}, Reusable: true,
+			})
+		}
+		return nil
+	}, root)
+	b.ok(err)
+	b.do(http.MethodPost, reusable, `{"name":"x","decision":"allow","include":[{"certificate":{}}]}`).
+		refused(t, http.StatusBadRequest, 12130, "", "maximum number of reusable policies has been reached")
 }
 
 func TestApplication_Quota(t *testing.T) {

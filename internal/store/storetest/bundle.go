@@ -34,7 +34,7 @@ var bundleTests = map[string]func(*world){
 		want := alert.Item{
 			ID: item.ID, Kind: alert.KindCA, Fingerprint: cert.Fingerprint(root.Certificate), Subject: "CN=Root", Issuer: "CN=Root",
 			CommonName: "Root", Serial: cert.Serial(root.Certificate), SANs: []string{}, NotBefore: root.NotBefore, NotAfter: root.NotAfter,
-			Trust: alert.Trusted, Watch: alert.Active, Epoch: 1, Labels: map[string]string{}, Bundles: []string{"root"}, Hostnames: b.Hostnames,
+			Trust: alert.Trusted, Watch: alert.Active, Epoch: 1, Labels: map[string]string{}, Bundles: []string{"root"}, BundleIDs: []string{b.ID}, Hostnames: b.Hostnames,
 			Sources:   []alert.Source{{Kind: alert.SourceUpload, Reference: "root.pem", FirstSeen: Start, LastSeen: Start, Count: 1}},
 			NextDueAt: item.NextDueAt, CreatedAt: Start,
 		}
@@ -143,7 +143,7 @@ var bundleTests = map[string]func(*world){
 		one := w.addBundle("one", []string{"one.example.com"}, root)
 		two := w.addBundle("two", []string{"two.example.com"}, root, other)
 		item := w.item(one.Members[0].Item.ID)
-		if item.ID != two.Members[0].Item.ID || !slices.Equal(item.Bundles, []string{"one", "two"}) ||
+		if item.ID != two.Members[0].Item.ID || !slices.Equal(item.Bundles, []string{"one", "two"}) || !slices.Equal(item.BundleIDs, []string{one.ID, two.ID}) ||
 			!slices.Equal(item.Hostnames, []string{"one.example.com", "two.example.com"}) || len(item.Sources) != 2 {
 			w.Errorf("the item is %+v", item)
 		}
