@@ -79,7 +79,7 @@ func (r *Rule) explain(c alert.Candidate, d Decision, now time.Time) Explanation
 		for _, t := range s.targets {
 			for _, recipient := range t.recipients(c.Item) {
 				x := ExplainedTelling{Threshold: s.threshold, Before: alert.FormatThreshold(s.threshold), At: at, Channel: t.Channel, Recipient: recipient}
-				x.State, x.Why = standing(c, d, x, now)
+				x.State, x.Why = standing(c, d, x, r.gatheredWhy(c.Item, s.threshold), now)
 				e.Tellings = append(e.Tellings, x)
 			}
 		}
@@ -94,7 +94,7 @@ func (r *Rule) explain(c alert.Candidate, d Decision, now time.Time) Explanation
 }
 
 // standing says how a telling stands, and why it is not as one would expect.
-func standing(c alert.Candidate, d Decision, x ExplainedTelling, now time.Time) (state, why string) {
+func standing(c alert.Candidate, d Decision, x ExplainedTelling, gathered string, now time.Time) (state, why string) {
 	i := slices.IndexFunc(c.Told, func(o alert.Told) bool { return o.Channel == x.Channel && o.Recipient == x.Recipient })
 	switch {
 	case i >= 0 && c.Told[i].Threshold == x.Threshold:
@@ -102,7 +102,7 @@ func standing(c alert.Candidate, d Decision, x ExplainedTelling, now time.Time) 
 	case i >= 0 && c.Told[i].Threshold < x.Threshold:
 		return StateCovered, "told at " + alert.FormatThreshold(c.Told[i].Threshold) + byRule(c.Told[i].Rule)
 	case now.Before(x.At):
-		return StatePlanned, ""
+		return StatePlanned, gathered
 	case silenced(c.Item, x.At, now):
 		return StateSilenced, c.Item.Handling.Words()
 	}
@@ -115,6 +115,15 @@ func standing(c alert.Candidate, d Decision, x ExplainedTelling, now time.Time) 
 		}
 	}
 	return StateCovered, ""
+}
+
+// gatheredWhy says that a threshold is told later than it is reached.
+func (r *Rule) gatheredWhy(it alert.Item, threshold time.Duration) string {
+	at := r.reachedAt(it, threshold)
+	if !r.dueAt(it, threshold).After(at) {
+		return ""
+	}
+	return "reached at " + at.UTC().Format(time.RFC3339) + ", waits for the digest"
 }
 
 func heardWhy(t alert.Told) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -149,6 +150,12 @@ func TestExplain(t *testing.T) {
 	if diff := cmp.Diff(want, lines(c)); diff != "" {
 		t.Error(diff)
 	}
+	rules[1].Digest, rules[1].Before = 7*day, []time.Duration{11 * day}
+	waits := scanner.Explain(rules[1:], alert.Candidate{Item: item("i")}, end.Add(-10*day-12*time.Hour))[0].Tellings[0]
+	if waits.State != "planned" || waits.Why != "reached at 2027-03-20T12:00:00Z, waits for the digest" || !waits.At.After(end.Add(-11*day)) {
+		t.Errorf("of a digest: %+v", waits)
+	}
+	rules[1].Digest, rules[1].Before = 0, []time.Duration{20 * day}
 	c.Item.Handling = &alert.Handling{By: "ana", At: end.Add(-11 * day)}
 	silenced := "acknowledged by ana on 2027-03-20T12:00:00Z"
 	want[2], want[5], want[7] = line{"30d", "late", "silenced", silenced}, line{"14d", "late", "silenced", silenced}, line{"20d", "late", "silenced", silenced}

@@ -23,11 +23,30 @@ func StoredWarnings(ctx context.Context, cfg *config.Config) []string {
 	if err != nil {
 		return nil
 	}
+	warnings := strangeCAs(cfg.Alerts, bundles)
 	apps, err := Guarded(ctx, cfg.Applications, s)
 	if err != nil {
-		return nil
+		return warnings
 	}
-	return AmbiguousNames(apps, bundles)
+	return append(warnings, AmbiguousNames(apps, bundles)...)
+}
+
+// strangeCAs warns of alert rules that ask for a CA which is not stored: a name
+// that was mistyped, or a bundle that was renamed, would silence the rule.
+func strangeCAs(rules []config.Alert, bundles []inventory.Bundle) []string {
+	var warnings []string
+	for _, r := range rules {
+		for _, ca := range r.CAs {
+			if !stored(ca, bundles) {
+				warnings = append(warnings, fmt.Sprintf("alert %q asks for the CA %q, which is not stored: it tells nothing of that one's certificates", r.Name, ca))
+			}
+		}
+	}
+	return warnings
+}
+
+func stored(ca string, bundles []inventory.Bundle) bool {
+	return slices.ContainsFunc(bundles, func(b inventory.Bundle) bool { return b.Name == ca })
 }
 
 // AmbiguousNames warns of policies that go by a name where several CAs may

@@ -55,7 +55,14 @@ func (a *App) warn(ctx context.Context, r roster, groups []store.Group) {
 		}
 	}
 	bundles, err := a.store.Bundles(ctx)
-	if err != nil || !guards(cfg) {
+	if err != nil {
+		a.log.Warn("reading the CAs", "error", err)
+		return
+	}
+	for _, w := range strangeCAs(cfg.Alerts, bundles) {
+		a.log.Warn("configuration", "warning", w)
+	}
+	if !guards(cfg) {
 		return
 	}
 	apps, err := Guarded(ctx, cfg.Applications, a.store)
@@ -172,7 +179,7 @@ func (a *App) warnPolicies(bundles []inventory.Bundle, apps []inventory.Applicat
 func unknownCAs(p inventory.Policy, bundles []inventory.Bundle) []string {
 	var unknown []string
 	for _, s := range p.Selectors() {
-		if s.CA != "" && !slices.ContainsFunc(bundles, func(b inventory.Bundle) bool { return b.Name == s.CA }) {
+		if s.CA != "" && !stored(s.CA, bundles) {
 			unknown = append(unknown, s.CA)
 		}
 	}

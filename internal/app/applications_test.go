@@ -270,6 +270,10 @@ func TestApplications_Remarks(t *testing.T) {
 	if warnings := StoredWarnings(t.Context(), h.cfg); len(warnings) != 1 || !strings.Contains(warnings[0], `application "a"`) {
 		t.Errorf("config check warns %v", warnings)
 	}
+	h.cfg.Alerts = []config.Alert{{Name: "typo", CAs: []string{"one", "oen"}}}
+	if warnings := StoredWarnings(t.Context(), h.cfg); len(warnings) != 2 || !strings.Contains(warnings[0], `alert "typo" asks for the CA "oen", which is not stored`) {
+		t.Errorf("config check warns %v", warnings)
+	}
 	if got := strings.Join(remarkListener(&config.Config{}, a), ""); !strings.Contains(got, "nothing guards it") {
 		t.Errorf("without a listener: %s", got)
 	}

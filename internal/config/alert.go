@@ -90,7 +90,11 @@ func (c *checker) validateEscalation(key string, a *Alert, channels []string) {
 	all := a.Thresholds()
 	for i, e := range a.Escalate {
 		at := fmt.Sprintf("%s[%d]", key, i)
-		if slices.Index(all, e.Before.Duration) < len(a.Before)+i && !c.failed(at+".before") {
+		switch {
+		case c.failed(at + ".before"):
+		case e.Before.Duration < 0:
+			c.fail(at+".before", `write how long before the end these channels are told, such as "7d"; "0d" is at the end`, "it is missing")
+		case slices.Index(all, e.Before.Duration) < len(a.Before)+i:
 			c.fail(at+".before", "remove it there, or here", "the threshold %s is listed twice: its channels are those of one list", e.Before)
 		}
 		if len(e.Channels) == 0 {

@@ -52,6 +52,9 @@ func (c *Config) preset() {
 	}
 	for i := range c.Alerts {
 		c.Alerts[i].RepeatFrom.preset(-1) // which validateRepeat finds the tightest threshold for
+		for j := range c.Alerts[i].Escalate {
+			c.Alerts[i].Escalate[j].Before.preset(-1) // which validateEscalation refuses
+		}
 	}
 }
 
