@@ -165,11 +165,14 @@ func (p postfix) mailbox(t *testing.T) []string {
 	return mails
 }
 
+// gathering is for how long the ends of watches are gathered before they are told.
+const gathering = time.Minute
+
 // await returns the mails once there are so many.
 func (p postfix) await(t *testing.T, count int) []string {
 	t.Helper()
 	var mails []string
-	eventually(t, 30*time.Second, fmt.Sprintf("%d mails lie in the mailbox", count), func() error {
+	eventually(t, 30*time.Second+gathering, fmt.Sprintf("%d mails lie in the mailbox", count), func() error {
 		if mails = p.mailbox(t); len(mails) != count {
 			return fmt.Errorf("there are %d", len(mails))
 		}
