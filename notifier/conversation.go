@@ -59,8 +59,8 @@ func ListenerOf(ctx context.Context) Listener {
 	return tell
 }
 
-// Cut is what stands in the place of a secret.
-const Cut = "[redacted]"
+// Redacted is what stands in the place of a secret.
+const Redacted = "[redacted]"
 
 // shownHeaders are those of a request whose values are no secrets.
 var shownHeaders = []string{"Content-Type", "User-Agent", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"}
@@ -137,5 +137,5 @@ func hidden(value string) string {
 	if value == "" {
 		return ""
 	}
-	return Cut
+	return Redacted
 }

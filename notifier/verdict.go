@@ -82,7 +82,7 @@ func Redact(err error, secrets ...string) error {
 func redacted(text string, secrets []string) string {
 	for _, s := range secrets {
 		if s != "" {
-			text = strings.ReplaceAll(text, s, "[redacted]")
+			text = strings.ReplaceAll(text, s, Redacted)
 		}
 	}
 	return text

@@ -13,13 +13,13 @@ const (
 	maxBrief = 200
 )
 
-// clean makes one line of text out of what came from outside: control and
-// invisible formatting characters, which could forge lines or turn their
-// direction round, become spaces or go, and the length is bounded.
-func clean(s string) string { return Cut(flatten(s), maxValue) }
+// clean is [OneLine], bounded.
+func clean(s string) string { return Cut(OneLine(s), maxValue) }
 
-// flatten is clean without the bound.
-func flatten(s string) string {
+// OneLine returns s in one line, as valid UTF-8 and without control and
+// invisible characters: what comes from outside can then forge no line, no
+// header and no direction of writing.
+func OneLine(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
 		case r == utf8.RuneError:
@@ -33,8 +33,8 @@ func flatten(s string) string {
 	}, s))
 }
 
-// cleanLines cleans each line of a text and keeps its line breaks.
-func cleanLines(s string) string {
+// CleanLines is [OneLine] for each line of a text, each of them bounded.
+func CleanLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {
 		lines[i] = clean(lines[i])

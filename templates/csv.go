@@ -42,7 +42,7 @@ const maxCell = 1000
 
 // cell keeps spreadsheets from taking a certificate's name for a formula.
 func cell(s string) string {
-	if s = Cut(flatten(s), maxCell); s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
+	if s = Cut(OneLine(s), maxCell); s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
 		return "'" + s
 	}
 	return s

@@ -8,17 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// OneLine returns s in one line, as valid UTF-8 and without control and
-// invisible characters: what comes from outside can then forge no line, no
-// header and no direction of writing.
-func OneLine(s string) string { return flatten(s) }
-
-// CleanLines is [OneLine] for each line of a text, each of them bounded.
-func CleanLines(s string) string { return cleanLines(s) }
-
 // Few lists the first values by name in at most length characters, and counts
 // the rest.
-func Few(values []string, length int) string { return flatten(few(values, length)) }
+func Few(values []string, length int) string { return OneLine(few(values, length)) }
 
 // Cut returns s with at most n characters, as UTF-16 counts them: so do most
 // receivers, and whoever counts code points counts fewer. What is cut off is

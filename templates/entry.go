@@ -84,8 +84,8 @@ func (m Message) Describe(e alert.Entry) Entry {
 	}
 	f.Links = m.Links[i.ID]
 	m.describeUse(&f, i)
-	f.ItemID, f.Kind, f.Name = value(i.ID), string(i.Kind), itemName(i)
-	f.Subject, f.Issuer, f.Serial, f.Fingerprint = value(i.Subject), value(i.Issuer), value(i.Serial), value(i.Fingerprint)
+	f.ItemID, f.Kind, f.Name = clean(i.ID), string(i.Kind), itemName(i)
+	f.Subject, f.Issuer, f.Serial, f.Fingerprint = clean(i.Subject), clean(i.Issuer), clean(i.Serial), clean(i.Fingerprint)
 	f.SANs, f.Hostnames, f.Bundles, f.Labels = Listed(i.SANs), Listed(i.Hostnames), Listed(i.Bundles), labelled(i.Labels)
 	f.NotBefore, f.NotAfter = i.NotBefore.UTC(), i.NotAfter.UTC()
 	f.TimeLeft, f.DaysLeft = alert.FormatLeft(i.NotAfter, m.Now), alert.DaysLeft(i.NotAfter, m.Now)
@@ -121,9 +121,6 @@ func (m Message) severity(e alert.Entry) string {
 	return SeverityWarning
 }
 
-// value is one text of an item, in one line and bounded.
-func value(s string) string { return Cut(flatten(s), maxValue) }
-
 // Listed returns the values that fit into a message, and how many more there
 // are as its last one. It is never nil.
 func Listed(values []string) []string {
@@ -132,7 +129,7 @@ func Listed(values []string) []string {
 		if n == maxListed-1 && len(values) > maxListed {
 			return append(out, more(len(values)-n))
 		}
-		out = append(out, Cut(flatten(v), maxBrief))
+		out = append(out, Cut(OneLine(v), maxBrief))
 	}
 	return out
 }
@@ -145,7 +142,7 @@ func labelled(labels map[string]string) map[string]string {
 			out["…"] = more(len(labels) - maxListed)
 			break
 		}
-		out[Cut(flatten(key), maxBrief)] = Cut(flatten(labels[key]), maxBrief)
+		out[Cut(OneLine(key), maxBrief)] = Cut(OneLine(labels[key]), maxBrief)
 	}
 	return out
 }

@@ -96,7 +96,7 @@ func splitDetail(detail string) (head, rest string) {
 	if head = clean(head); head == "" {
 		head = "A failure was reported"
 	}
-	return head, cleanLines(rest)
+	return head, CleanLines(rest)
 }
 
 func kindName(k alert.Kind) string {

@@ -90,7 +90,7 @@ func mrkdwn(s string) string { return escape(strings.ReplaceAll(s, "`", "'")) }
 
 // brief is mrkdwn of one line, cut until it is brief also when escaped.
 func brief(s string) string {
-	s = flatten(s)
+	s = OneLine(s)
 	whole := s
 	for n := maxBrief; len(mrkdwn(s)) > 2*maxBrief && n > 20; n -= 20 {
 		s = Cut(whole, n)

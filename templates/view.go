@@ -166,8 +166,8 @@ func (m Message) rows(e alert.Entry) []row {
 	all = append(all, m.facts(*i)...)
 	var rows []row
 	for _, r := range all {
-		if whole := flatten(r.Value); whole != "" {
-			r.Value, r.Brief = Cut(whole, maxValue), Cut(cmp.Or(flatten(r.Brief), whole), maxBrief)
+		if whole := OneLine(r.Value); whole != "" {
+			r.Value, r.Brief = Cut(whole, maxValue), Cut(cmp.Or(OneLine(r.Brief), whole), maxBrief)
 			rows = append(rows, r)
 		}
 	}

@@ -78,11 +78,11 @@ func (t *transcript) say(line string) {
 		t.tell(notifier.We, fmt.Sprintf("(the message, %d bytes)", t.size))
 		t.await = ""
 	case t.await == awaitAuth: // the answer to a challenge
-		line = notifier.Cut
+		line = notifier.Redacted
 	case verb == awaitAuth:
 		mechanism, initial, _ := strings.Cut(rest, " ")
 		if line = verb + " " + mechanism; initial != "" {
-			line += " " + notifier.Cut
+			line += " " + notifier.Redacted
 		}
 		t.await = awaitAuth
 	case verb == awaitData:
