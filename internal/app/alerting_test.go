@@ -1,9 +1,11 @@
 package app
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/alerting"
 	"github.com/certvigil/certvigil/internal/config"
+	"github.com/certvigil/certvigil/internal/egress"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/notifier"
@@ -133,6 +136,36 @@ func TestTryDestination(t *testing.T) {
 	d.Endpoint.Secret = "whsec_no base64"
 	if err := a.tryDestination(t.Context(), d, "hello"); fault.Field(err) != "secret" {
 		t.Errorf("a secret that is none: %v", err)
+	}
+}
+
+// TestNewDestination_Guarded holds each kind of destination to the address that
+// its name has when it is dialled.
+func TestNewDestination_Guarded(t *testing.T) {
+	t.Parallel()
+	var dialled atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { dialled.Add(1) }))
+	t.Cleanup(server.Close)
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{alerting.TypeGeneric, alerting.TypeSlack} {
+		d := alerting.Destination{Name: "made", Type: kind, Endpoint: alerting.Endpoint{URL: "http://localhost:" + port + "/services/T/B/x"}}
+		for allowed, want := range map[bool]int32{false: 0, true: 1} {
+			cfg := &config.Config{Notifier: config.Notifier{AllowPrivateTargets: allowed}}
+			c, err := newDestination(cfg, d, time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = c.Send(t.Context(), notifier.Message{ID: "0123456789abcdef0123456789abcdef", Channel: "made", Now: time.Now(), Test: true})
+			if _, refused := egress.Refused(err); refused == allowed || notifier.IsChannelFailing(err) == allowed {
+				t.Errorf("%s, private targets allowed %t: %v", kind, allowed, err)
+			}
+			if got := dialled.Swap(0); got != want {
+				t.Errorf("%s, private targets allowed %t: %d requests", kind, allowed, got)
+			}
+		}
 	}
 }
 
