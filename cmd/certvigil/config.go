@@ -16,7 +16,8 @@ func newConfigCheck(e *env) *cobra.Command {
 		Short: "Check the configuration and every file it names, and change nothing",
 		Long: `Check the configuration and every file it names. Every problem is told with its
 line, key and remedy; warnings do not fail the check. Where the store is there to
-read, policies that take any of several CAs' word for a name are warned about too.`,
+read, it is warned about policies that take any of several CAs' word for a name, and
+about what the API made beside which the daemon will not load the file.`,
 		Example: `  certvigil config check -c /etc/certvigil/config.toml`,
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -45,7 +45,7 @@ func (s *Service) UpdateDestination(ctx context.Context, id string, c Destinatio
 	}
 	present, ok := stored.Destination(id)
 	if !ok {
-		return Destination{}, noDestination(id)
+		return Destination{}, NoDestination(id)
 	}
 	if err := check(present); err != nil {
 		return Destination{}, err
@@ -84,7 +84,7 @@ func (s *Service) putDestination(ctx context.Context, d Destination, c Destinati
 	return s.o.Store.PutDestination(ctx, func(stored Stored) (Destination, error) {
 		present, ok := stored.Destination(d.ID)
 		if !ok && d.Name != "" {
-			return Destination{}, noDestination(d.ID)
+			return Destination{}, NoDestination(d.ID)
 		}
 		if ok {
 			if err := check(present); err != nil {
@@ -129,8 +129,9 @@ func (d Declared) changeableDestination(id string) error {
 	return nil
 }
 
-func noDestination(id string) error {
-	return fault.New(fault.NotFound, "no_destination", "there is no destination of the id %.64q", id)
+// NoDestination is the error for an id that no destination has.
+func NoDestination(id string) error {
+	return fault.New(fault.NotFound, "no_destination", "there is no destination of the id %.64q", id).WithHint("list them: GET …/alerting/v3/destinations/webhooks")
 }
 
 // checkDestination refuses a name in use, and a target that may not be dialled.

@@ -54,7 +54,7 @@ func (s *Service) UpdatePolicy(ctx context.Context, id string, c PolicyChange, c
 	return s.o.Store.PutPolicy(ctx, func(stored Stored) (Policy, error) {
 		present, ok := stored.Policy(id)
 		if !ok {
-			return Policy{}, noPolicy(id)
+			return Policy{}, NoPolicy(id)
 		}
 		if err := check(present); err != nil {
 			return Policy{}, err
@@ -82,8 +82,9 @@ func (d Declared) changeablePolicy(id string) error {
 	return nil
 }
 
-func noPolicy(id string) error {
-	return fault.New(fault.NotFound, "no_policy", "there is no alerting policy of the id %.64q", id)
+// NoPolicy is the error for an id that no policy has.
+func NoPolicy(id string) error {
+	return fault.New(fault.NotFound, "no_policy", "there is no alerting policy of the id %.64q", id).WithHint("list them: GET …/alerting/v3/policies")
 }
 
 // decidePolicy returns a policy with a change, if the whole of it is good. It

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/certvigil/certvigil/internal/config"
+	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/store"
 )
@@ -28,7 +29,7 @@ func StoredWarnings(ctx context.Context, cfg *config.Config) []string {
 	if err != nil {
 		return warnings
 	}
-	return append(warnings, AmbiguousNames(apps, bundles)...)
+	return slices.Concat(warnings, refusals(ctx, cfg, s), AmbiguousNames(apps, bundles))
 }
 
 // strangeCAs warns of alert rules that ask for a CA which is not stored: a name
@@ -47,6 +48,23 @@ func strangeCAs(rules []config.Alert, bundles []inventory.Bundle) []string {
 
 func stored(ca string, bundles []inventory.Bundle) bool {
 	return slices.ContainsFunc(bundles, func(b inventory.Bundle) bool { return b.Name == ca })
+}
+
+// refusals tells beside what of the store this configuration is not loaded.
+func refusals(ctx context.Context, cfg *config.Config, s *store.Store) (warnings []string) {
+	warn := func(err error) {
+		if fault.Is(err, fault.Conflict) || fault.Is(err, fault.Invalid) { // any other is not about the file
+			warnings = append(warnings, fmt.Sprintf("the daemon will not load this file: %s; %s", err, fault.Hint(err)))
+		}
+	}
+	all, err := s.Access(ctx)
+	if err == nil {
+		_, err = storedApplications(cfg, all.Applications)
+	}
+	warn(err)
+	_, err = rosterOf(ctx, cfg, s)
+	warn(err)
+	return warnings
 }
 
 // AmbiguousNames warns of policies that go by a name where several CAs may

@@ -3,6 +3,8 @@ package app
 import (
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +183,13 @@ func TestApplications_Collide(t *testing.T) {
 		}
 		if got := h.status(); got != http.StatusOK {
 			t.Errorf("%s: the last good state answers %d", name, got)
+		}
+		cfg, err := config.Load(filepath.Join(h.dir, "config.toml"), os.LookupEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if warnings := StoredWarnings(t.Context(), cfg); len(warnings) != 1 || !strings.Contains(warnings[0], "will not load this file: ") || !strings.Contains(warnings[0], tt.says) {
+			t.Errorf("%s: config check warns %q", name, warnings)
 		}
 	}
 	if metric := h.metric(); !strings.Contains(metric, "certvigil_config_reload_success 0") {

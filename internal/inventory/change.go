@@ -94,7 +94,7 @@ func (s *Service) BundleByID(ctx context.Context, id string) (Bundle, error) {
 		return b, nil
 	}
 	if err == nil || fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict) {
-		return Bundle{}, fault.New(fault.NotFound, "no_bundle", "there is no certificate of the id %.64q", id)
+		return Bundle{}, fault.New(fault.NotFound, "no_bundle", "there is no certificate of the id %.64q", id).WithHint("list them: GET …/access/certificates")
 	}
 	return Bundle{}, err
 }

@@ -167,7 +167,7 @@ func (s *Store) DeletePolicy(ctx context.Context, id string, check func(alerting
 		}
 		p, ok := stored.Policy(id)
 		if !ok {
-			return fault.New(fault.NotFound, "no_policy", "there is no alerting policy of the id %.64q", id)
+			return alerting.NoPolicy(id)
 		}
 		if err := check(p); err != nil {
 			return err

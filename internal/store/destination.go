@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/certvigil/certvigil/internal/alerting"
-	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 )
 
@@ -162,7 +161,7 @@ func (s *Store) DeleteDestination(ctx context.Context, id string, check func(ale
 		}
 		d, ok := stored.Destination(id)
 		if !ok {
-			return fault.New(fault.NotFound, "no_destination", "there is no destination of the id %.64q", id)
+			return alerting.NoDestination(id)
 		}
 		if err := check(d); err != nil {
 			return err

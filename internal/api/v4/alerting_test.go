@@ -191,7 +191,7 @@ func TestAlertPolicies(t *testing.T) {
 		t.Errorf("it still names the destination: %s", read.body)
 	}
 	b.do(http.MethodDelete, one, "").made(t)
-	b.do(http.MethodGet, one, "").refused(t, 404, 12135, "-", "no alerting policy")
+	b.do(http.MethodGet, one, "").refused(t, 404, 12135, "-", "list them")
 }
 
 // TestDeletingADestination tells of policies that are left with nobody.
@@ -283,8 +283,8 @@ func TestAlerting_Refusals(t *testing.T) {
 		{"the name of a declared rule", post, policies, with("name", "default"), 409, conflict, "/name", "configuration file's alert rule"},
 		{"a declared rule", put, policies + "/11111111-1111-5111-8111-111111111111", `{"enabled":false}`, 409, conflict, "", declared},
 		{"a declared rule, deleted", del, policies + "/11111111-1111-5111-8111-111111111111", "", 409, conflict, "", declared},
-		{"no such policy", put, policies + "/nobody", `{}`, 404, 12135, "-", "no alerting policy"},
-		{"no such policy, deleted", del, policies + "/nobody", "", 404, 12135, "-", "no alerting policy"},
+		{"no such policy", put, policies + "/nobody", `{}`, 404, 12135, "-", "list them"},
+		{"no such policy, deleted", del, policies + "/nobody", "", 404, 12135, "-", "list them"},
 		{"half a body", post, policies, `{"name":`, 400, bad, "", "not JSON"},
 
 		{"a pager to connect", post, alerts + "/destinations/pagerduty/connect", "", 422, bad, "", "[[channel]]"},

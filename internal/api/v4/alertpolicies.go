@@ -88,7 +88,7 @@ func (h *Handler) getAlertPolicy(w http.ResponseWriter, c call) error {
 	}
 	p, ok := view.Policy(c.PathValue("policy"))
 	if !ok {
-		return fault.New(fault.NotFound, "no_policy", "there is no alerting policy of the id %.64q", c.PathValue("policy"))
+		return alerting.NoPolicy(c.PathValue("policy"))
 	}
 	w.Header().Set("ETag", etag(p.Version()))
 	succeed(w, http.StatusOK, alertPolicyOf(view, p), nil, nil)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alerting"
-	"github.com/certvigil/certvigil/internal/fault"
 )
 
 // A destination is a webhook destination as the reference shows it: without its
@@ -45,7 +44,7 @@ func (h *Handler) getDestination(w http.ResponseWriter, c call) error {
 	}
 	d, ok := view.Destination(c.PathValue("destination"))
 	if !ok {
-		return fault.New(fault.NotFound, "no_destination", "there is no destination of the id %.64q", c.PathValue("destination"))
+		return alerting.NoDestination(c.PathValue("destination"))
 	}
 	w.Header().Set("ETag", etag(d.Version()))
 	succeed(w, http.StatusOK, destinationOf(d), nil, nil)
