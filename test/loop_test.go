@@ -236,8 +236,11 @@ func (c *circle) alertmanagerHolds(t *testing.T, want int) {
 		}
 		defer answer.Body.Close()
 		var open []struct{ Labels map[string]string }
-		if err := json.NewDecoder(answer.Body).Decode(&open); err != nil || len(open) != want {
-			return fmt.Errorf("%d: %v", len(open), err)
+		if err := json.NewDecoder(answer.Body).Decode(&open); err != nil {
+			return err
+		}
+		if len(open) != want {
+			return fmt.Errorf("it holds %d", len(open))
 		}
 		return nil
 	})
