@@ -64,7 +64,7 @@ func (r scanRequest) instant(now time.Time) (time.Time, error) {
 
 func (e *env) scan(cmd *cobra.Command, cfg *config.Config, s *store.Store, r scanRequest, at time.Time) error {
 	if r.acceptClock {
-		if err := s.AcceptClock(cmd.Context(), e.now()); err != nil {
+		if err := s.AcceptClock(cmd.Context(), e.now(), actor()); err != nil {
 			return err
 		}
 	}

@@ -117,7 +117,7 @@ func TestLinks_RenewByPage(t *testing.T) {
 	if now := b.bundle(t); len(now.Members) != 2 || now.Members[0].Item.Fingerprint != cert.Fingerprint(fresh.Certificate) {
 		t.Errorf("served: %+v", now.Members)
 	}
-	rows, err := b.store.Audit(t.Context(), 0)
+	rows, err := b.store.Audit(t.Context(), inventory.AuditFilter{})
 	if err != nil || rows[0].ActorKind != "link" || rows[0].ActorID != old.ID || rows[0].RequestID != w.Header().Get("X-Request-Id") {
 		t.Errorf("audit %+v, %v", rows[0], err)
 	}
@@ -239,12 +239,12 @@ func TestLinks_Useless(t *testing.T) {
 			if body := w.Body.String(); strings.Contains(body, "Partner CA") || strings.Contains(body, "<form") {
 				t.Errorf("the page tells of the item:\n%s", body)
 			}
-			rows, err := b.store.Audit(t.Context(), 0)
+			rows, err := b.store.Audit(t.Context(), inventory.AuditFilter{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			isPage(t, b.post(t, path, map[string][]byte{"certificate": fresh.PEM(), "step": []byte("confirm")}), tt.status)
-			if after, err := b.store.Audit(t.Context(), 0); err != nil || len(after) != len(rows) {
+			if after, err := b.store.Audit(t.Context(), inventory.AuditFilter{}); err != nil || len(after) != len(rows) {
 				t.Errorf("the store was changed, %v", err)
 			}
 		})

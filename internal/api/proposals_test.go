@@ -10,6 +10,7 @@ import (
 	"github.com/certvigil/certvigil/internal/api"
 	"github.com/certvigil/certvigil/internal/cert"
 	"github.com/certvigil/certvigil/internal/certtest"
+	"github.com/certvigil/certvigil/internal/inventory"
 )
 
 // proposed is a bench on which a CA of the same name was proposed.
@@ -66,7 +67,7 @@ func TestProposals_Confirm(t *testing.T) {
 	if done.Item.Fingerprint != fingerprint || len(done.Bundles) != 1 || len(done.Bundles[0].Members) != 2 {
 		t.Errorf("%+v", done)
 	}
-	rows, err := b.store.Audit(t.Context(), 0)
+	rows, err := b.store.Audit(t.Context(), inventory.AuditFilter{})
 	if err != nil || rows[0].Action != "ca.confirm" || rows[0].RequestID != w.Header().Get("X-Request-Id") {
 		t.Errorf("audit %+v, %v", rows[0], err)
 	}
@@ -84,7 +85,7 @@ func TestProposals_Decline(t *testing.T) {
 	if bundle, err := b.store.Bundle(t.Context(), "partner"); err != nil || len(bundle.Members) != 1 || bundle.Members[0].Item.Watch != alert.Active {
 		t.Errorf("%+v, %v", bundle, err)
 	}
-	if rows, err := b.store.Audit(t.Context(), 0); err != nil || rows[0].Action != "proposal.decline" || rows[0].ActorKind != "token" {
+	if rows, err := b.store.Audit(t.Context(), inventory.AuditFilter{}); err != nil || rows[0].Action != "proposal.decline" || rows[0].ActorKind != "token" {
 		t.Errorf("audit %+v, %v", rows[0], err)
 	}
 }

@@ -184,7 +184,7 @@ func TestRenewals_AreAudited(t *testing.T) {
 	_, _, _, fresh := estate(t, b)
 	w := b.do(t, call{token: b.token(t, "", nil, "renew"), body: fresh.PEM()})
 	taken(t, w, http.StatusCreated)
-	rows, err := b.store.Audit(t.Context(), 1)
+	rows, err := b.store.Audit(t.Context(), inventory.AuditFilter{Limit: 1})
 	if err != nil || len(rows) != 1 {
 		t.Fatalf("%d audit rows, %v", len(rows), err)
 	}

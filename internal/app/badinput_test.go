@@ -96,7 +96,7 @@ func (r *router) state() string {
 	r.must(err)
 	keys, err := r.store.SigningKeys(ctx)
 	r.must(err)
-	audit, err := r.store.Audit(ctx, 0)
+	audit, err := r.store.Audit(ctx, inventory.AuditFilter{})
 	r.must(err)
 	text, err := json.Marshal([]any{len(bundles), items, settings, proposals, lists, len(keys), audit})
 	r.must(err)

@@ -111,7 +111,7 @@ func TestKeys_Rotate(t *testing.T) {
 	if _, _, ok := verify(h.keySet(), before); !ok {
 		t.Error("what the old key signed does not verify any more")
 	}
-	rows, err := h.store.Audit(t.Context(), 0)
+	rows, err := h.store.Audit(t.Context(), inventory.AuditFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func TestWatch_AcceptsAnEarlierClock(t *testing.T) {
 	ahead := now.AddDate(4, 0, 0)
 	for _, word := range []time.Time{ahead, now} {
 		h.clock.confirm(ahead)
-		if err := h.store.AcceptClock(t.Context(), word); err != nil {
+		if err := h.store.AcceptClock(t.Context(), word, inventory.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "time going on from the word "+word.String(), func() bool { return h.clock.now().Before(ahead) })

@@ -180,7 +180,7 @@ func TestRenewPresented(t *testing.T) {
 		if _, err := present(b, ca.Issue(who, certtest.Client(), until(91*alert.Day))); fault.Rule(err) != "superseded" {
 			t.Errorf("by the old certificate once more: %v", err)
 		}
-		rows, err := b.store.Audit(t.Context(), 0)
+		rows, err := b.store.Audit(t.Context(), inventory.AuditFilter{})
 		if err != nil || rows[0].ActorKind != "client" || rows[0].ActorID != cert.Fingerprint(old.Certificate) || rows[0].RequestID != "r7" {
 			t.Errorf("audit %+v, %v", rows[0], err)
 		}

@@ -102,6 +102,16 @@ type AuditEntry struct {
 	RequestID string    `json:"request_id,omitempty"`
 }
 
+// An AuditFilter selects audit rows; zero fields do not filter.
+type AuditFilter struct {
+	Object string    // as a row writes it, an id or its first 6 digits or more, a name, an item's fingerprint or serial
+	Actor  string    // a kind, "kind:id", an id or its first 6 digits or more, a token's name
+	Action string    // whole, or what stands before the dot: "ca" is every "ca.…"
+	Since  time.Time // at this instant or later
+	Until  time.Time // before this instant
+	Limit  int       // at most so many, the newest; 0 or less means no limit
+}
+
 // An ItemFilter selects items; zero fields do not filter.
 type ItemFilter struct {
 	Kind           alert.Kind

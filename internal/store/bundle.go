@@ -204,6 +204,10 @@ func (s *Store) extendBundle(ctx context.Context, t *tx, id string, b inventory.
 	if err := s.constrain(ctx, t, id, b); err != nil {
 		return err
 	}
+	bundle, err := s.bundle(ctx, t, id)
+	if err != nil {
+		return err
+	}
 	added, err := t.addHostnames(ctx, id, b.Hostnames)
 	if err != nil || len(added) == 0 {
 		return err
@@ -213,7 +217,8 @@ func (s *Store) extendBundle(ctx context.Context, t *tx, id string, b inventory.
 		return err
 	}
 	if err := t.audit(ctx, now, b.Actor, change{
-		action: "ca.hostnames", object: "bundle:" + id, after: map[string]any{"added": added},
+		action: "ca.hostnames", object: "bundle:" + id, before: map[string]any{"hostnames": bundle.Hostnames},
+		after: map[string]any{"hostnames": slices.Sorted(slices.Values(slices.Concat(bundle.Hostnames, added)))},
 	}); err != nil {
 		return err
 	}

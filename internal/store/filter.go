@@ -21,6 +21,11 @@ func (c conditions) also(condition string) conditions {
 	return conditions{append(c.parts, condition), c.args}
 }
 
+// matching adds a condition with its own arguments, which may be a choice.
+func (c conditions) matching(condition string, args []any) conditions {
+	return conditions{append(c.parts, "("+condition+")"), append(c.args, args...)}
+}
+
 // clause returns the WHERE clause with its arguments, "" when there is none.
 func (c conditions) clause() (string, []any) {
 	if len(c.parts) == 0 {
@@ -31,6 +36,12 @@ func (c conditions) clause() (string, []any) {
 
 // shortestPrefix is how many digits of an id or a fingerprint name a thing.
 const shortestPrefix = 6
+
+// digitsOf writes a reference as ids and fingerprints are stored: colons and
+// case do not matter.
+func digitsOf(ref string) string {
+	return strings.ToLower(strings.ReplaceAll(strings.TrimSpace(ref), ":", ""))
+}
 
 // prefixRange returns the range of ids and fingerprints, which are lower-case
 // hex with dashes, that begin with the digits of ref.

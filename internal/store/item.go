@@ -155,7 +155,7 @@ func (s *Store) touchItem(ctx context.Context, t *tx, id string, n inventory.New
 	if err != nil {
 		return err
 	}
-	relabelled, err := t.mergeLabels(ctx, id, n.Labels)
+	relabelled, err := s.mergeLabels(ctx, t, id, n)
 	if err != nil || !relabelled && (!added || n.Source.Kind == alert.SourceObserved) {
 		return err
 	}
@@ -168,8 +168,8 @@ func (t *tx) dueNow(ctx context.Context, id string) error {
 }
 
 // mergeLabels adds labels to an item's, and reports whether any is new.
-func (t *tx) mergeLabels(ctx context.Context, id string, labels map[string]string) (bool, error) {
-	if len(labels) == 0 {
+func (s *Store) mergeLabels(ctx context.Context, t *tx, id string, n inventory.NewItem) (bool, error) {
+	if len(n.Labels) == 0 {
 		return false, nil
 	}
 	var text string
@@ -181,11 +181,17 @@ func (t *tx) mergeLabels(ctx context.Context, id string, labels map[string]strin
 		return false, err
 	}
 	merged := maps.Clone(old)
-	maps.Copy(merged, labels)
+	maps.Copy(merged, n.Labels)
 	if maps.Equal(old, merged) {
 		return false, nil
 	}
-	return true, t.setLabels(ctx, id, merged)
+	if err := t.setLabels(ctx, id, merged); err != nil {
+		return false, err
+	}
+	return true, t.audit(ctx, s.now(), n.Actor, change{
+		action: "item.labels", object: "item:" + id,
+		before: map[string]any{"labels": labelsOf(old)}, after: map[string]any{"labels": merged},
+	})
 }
 
 func (t *tx) setLabels(ctx context.Context, id string, labels map[string]string) error {

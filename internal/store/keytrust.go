@@ -40,7 +40,9 @@ func (s *Store) setKeyTrust(ctx context.Context, t *tx, key string, revoked bool
 		return false, err
 	}
 	if n > 0 {
-		if err := t.audit(ctx, s.now(), actor, change{action: action, object: "key:" + key}); err != nil {
+		if err := t.audit(ctx, s.now(), actor, change{
+			action: action, object: "key:" + key, before: map[string]any{"revoked": !revoked}, after: map[string]any{"revoked": revoked},
+		}); err != nil {
 			return false, err
 		}
 	}

@@ -152,7 +152,7 @@ func (s *Store) Item(ctx context.Context, ref string) (alert.Item, error) {
 }
 
 func (t *tx) resolveItem(ctx context.Context, ref string) (string, error) {
-	digits := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(ref), ":", ""))
+	digits := digitsOf(ref)
 	queries := []struct {
 		query string
 		args  []any

@@ -61,8 +61,12 @@ func (s *Store) AcceptedClock(ctx context.Context) (time.Time, error) {
 // AcceptClock records that an operator confirmed the wall clock at the time at.
 // Whatever waits for a later time is due then, since another clock may have set
 // it.
-func (s *Store) AcceptClock(ctx context.Context, at time.Time) error {
+func (s *Store) AcceptClock(ctx context.Context, at time.Time, actor inventory.Actor) error {
 	return s.write(ctx, "confirming the clock", func(t *tx) error {
+		before, err := t.meta(ctx, metaAccepted)
+		if err != nil {
+			return err
+		}
 		if err := t.setMetaTime(ctx, metaAccepted, at); err != nil {
 			return err
 		}
@@ -74,10 +78,19 @@ func (s *Store) AcceptClock(ctx context.Context, at time.Time) error {
 				return err
 			}
 		}
-		return t.audit(ctx, s.now(), inventory.Actor{Kind: inventory.ActorLocal}, change{
-			action: "clock.accept", object: "clock", after: map[string]any{"at": at.UTC().Format(time.RFC3339)},
+		return t.audit(ctx, s.now(), actor, change{
+			action: "clock.accept", object: "clock", before: describeClock(before), after: describeClock(strconv.FormatInt(at.UnixMilli(), 10)),
 		})
 	})
+}
+
+// describeClock is nil while no clock was ever confirmed.
+func describeClock(text string) map[string]any {
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return nil
+	}
+	return map[string]any{"at": fromMillis(ms).Format(time.RFC3339)}
 }
 
 func (s *Store) metaTime(ctx context.Context, key string) (time.Time, error) {

@@ -132,7 +132,7 @@ func TestWrite_WaitsForOthersThenSaysSo(t *testing.T) {
 	s := openAt(t, store.Options{DSN: path})
 	s.SetBusyTimeout(t, 1)
 	run(t, raw(t, path), `BEGIN IMMEDIATE`)
-	err := s.AcceptClock(t.Context(), start)
+	err := s.AcceptClock(t.Context(), start, inventory.Actor{})
 	if !fault.Is(err, fault.Unavailable) || fault.Hint(err) == "" {
 		t.Errorf("got %v", err)
 	}
@@ -147,7 +147,7 @@ func TestWrite_EndsItsWaitWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
-	err := s.AcceptClock(ctx, start)
+	err := s.AcceptClock(ctx, start, inventory.Actor{})
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) > 5*time.Second {
 		t.Errorf("after %s: %v", time.Since(begun), err)
 	}
@@ -162,7 +162,7 @@ func TestOpen_ReadOnly(t *testing.T) {
 	if groups, err := r.Groups(t.Context()); err != nil || len(groups) != 1 {
 		t.Errorf("%v, %v", groups, err)
 	}
-	if err := r.AcceptClock(t.Context(), start); !fault.Is(err, fault.Conflict) {
+	if err := r.AcceptClock(t.Context(), start, inventory.Actor{}); !fault.Is(err, fault.Conflict) {
 		t.Errorf("a write went through: %v", err)
 	}
 }
@@ -235,7 +235,7 @@ func TestAudit_IsAppendOnly(t *testing.T) {
 			t.Errorf("%s was carried out", query)
 		}
 	}
-	if entries, err := s.Audit(t.Context(), 0); err != nil || len(entries) != 1 || entries[0].ActorID != "alice" {
+	if entries, err := s.Audit(t.Context(), inventory.AuditFilter{}); err != nil || len(entries) != 1 || entries[0].ActorID != "alice" {
 		t.Errorf("%+v, %v", entries, err)
 	}
 }

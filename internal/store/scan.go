@@ -76,7 +76,7 @@ func (s *Store) activate(ctx context.Context, t *tx, now time.Time) error {
 
 // moveNow makes an item active by the scan's clock, which has found it valid.
 func (s *Store) moveNow(ctx context.Context, t *tx, item alert.Item) error {
-	system := inventory.Actor{Kind: inventory.ActorSystem}
+	system := inventory.Actor{Kind: inventory.ActorSystem, ID: "scan"}
 	if err := t.moveItem(ctx, item, item.Trust, alert.Active); err != nil {
 		return err
 	}

@@ -36,9 +36,18 @@ func (s *Store) CreateToken(ctx context.Context, token inventory.Token, actor in
 		}
 		return t.audit(ctx, s.now(), actor, change{
 			action: "token.create", object: "token:" + token.ID,
-			after: map[string]any{"name": token.Name, "scopes": orEmpty(token.Scopes), "item": token.ItemID},
+			after: describeToken(token),
 		})
 	})
+}
+
+// describeToken tells nothing of the secret, not even its hash.
+func describeToken(token inventory.Token) map[string]any {
+	expires := ""
+	if token.ExpiresAt != nil {
+		expires = token.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return map[string]any{"name": token.Name, "scopes": orEmpty(token.Scopes), "item": token.ItemID, "expires_at": expires}
 }
 
 // Tokens returns every token by name.
@@ -64,7 +73,7 @@ func (s *Store) RevokeToken(ctx context.Context, ref string, actor inventory.Act
 		}
 		return t.audit(ctx, s.now(), actor, change{
 			action: "token.revoke", object: "token:" + token.ID,
-			before: map[string]any{"name": token.Name, "scopes": token.Scopes, "item": token.ItemID},
+			before: describeToken(token),
 		})
 	})
 }

@@ -102,7 +102,7 @@ func TestDestinations(t *testing.T) {
 	b.do(http.MethodDelete, one, "").made(t)
 	b.do(http.MethodGet, one, "").refused(t, 404, 12135, "-", "alerting.api.error.not_found")
 	for _, secret := range []string{"s3cret", "in-the-url"} {
-		audit, err := b.store.Audit(t.Context(), 0)
+		audit, err := b.store.Audit(t.Context(), inventory.AuditFilter{})
 		b.ok(err)
 		if strings.Contains(fmt.Sprint(audit), secret) || strings.Contains(b.log.String(), secret) || strings.Contains(fmt.Sprintf("%+v", stored), secret) {
 			t.Errorf("%q is told", secret)

@@ -63,7 +63,7 @@ func TestCertificate_Life(t *testing.T) {
 	b.do(http.MethodGet, one, "").refused(t, http.StatusNotFound, 12135, "-", "access.api.error.not_found")
 	b.do(http.MethodDelete, one, "").refused(t, http.StatusNotFound, 12135, "-", "access.api.error.not_found")
 
-	entries, err := b.store.Audit(t.Context(), 0)
+	entries, err := b.store.Audit(t.Context(), inventory.AuditFilter{})
 	b.ok(err)
 	var actions []string
 	for _, e := range entries {
@@ -121,7 +121,7 @@ func TestCertificate_Renewal(t *testing.T) {
 	if m := trust.Bundles[0].Members; len(m) != 2 || m[1].Item.Watch != alert.Superseded || m[1].Item.Trust != alert.Trusted {
 		t.Errorf("trusted are %+v", m)
 	}
-	entries, err := b.store.Audit(t.Context(), 1)
+	entries, err := b.store.Audit(t.Context(), inventory.AuditFilter{Limit: 1})
 	b.ok(err)
 	if e := entries[0]; e.Action != "item.renew" || e.ActorKind != inventory.ActorToken || e.RequestID == "" {
 		t.Errorf("the audit row is %+v", e)

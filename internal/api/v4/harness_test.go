@@ -285,7 +285,7 @@ func (b *bench) state() string {
 	b.ok(err)
 	access, err := b.store.Access(b.t.Context())
 	b.ok(err)
-	audit, err := b.store.Audit(b.t.Context(), 0)
+	audit, err := b.store.Audit(b.t.Context(), inventory.AuditFilter{})
 	b.ok(err)
 	generation, err := b.store.Generation(b.t.Context())
 	b.ok(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/alerting"
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/inventory"
 )
 
 // alertingTests are about the policies and destinations that the API makes.
@@ -79,7 +80,7 @@ var alertingTests = map[string]func(*world){
 		if open, err = w.OpenAlerting(w.ctx()); err != nil || open.Destinations[0].Endpoint.Secret != "another" {
 			w.Errorf("%v", err)
 		}
-		entries, err := w.Audit(w.ctx(), 0)
+		entries, err := w.Audit(w.ctx(), inventory.AuditFilter{})
 		w.ok(err)
 		if trail := fmt.Sprint(entries); strings.Contains(trail, "another") || strings.Contains(trail, "/certs") || !strings.Contains(trail, "hooks.example.com") {
 			w.Errorf("the audit trail tells %s", trail)

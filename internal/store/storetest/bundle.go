@@ -47,7 +47,7 @@ var bundleTests = map[string]func(*world){
 		if !b.Members[1].Certificate.Equal(root.Certificate) {
 			w.Error("the certificate is another")
 		}
-		entries, err := w.Audit(w.ctx(), 1)
+		entries, err := w.Audit(w.ctx(), inventory.AuditFilter{Limit: 1})
 		w.ok(err)
 		if e := entries[0]; e.Action != "ca.add" || e.Object != "bundle:"+b.ID || e.ActorID != "alice" || e.RequestID != "req-1" || e.After == "" || !e.At.Equal(Start) {
 			w.Errorf("the audit row is %+v", e)
@@ -235,7 +235,7 @@ var bundleTests = map[string]func(*world){
 			w.scan(w.tell("mail"))
 			job := w.one("w1", "mail")
 			w.settle("w1", job.Delivery.ID, alert.Outcome{State: alert.StateSent})
-			w.ok(w.AcceptClock(w.ctx(), w.now))
+			w.ok(w.AcceptClock(w.ctx(), w.now, actor))
 			w.ok(w.Reschedule(w.ctx(), "k", func(alert.Candidate) time.Time { return time.Time{} }))
 		})
 	},

@@ -95,7 +95,7 @@ var recordTests = map[string]func(*world){
 		_, err = w.TokenByHash(w.ctx(), token.Hash)
 		w.fails(err, fault.NotFound, "")
 		w.fails(w.RevokeToken(w.ctx(), "pipeline", actor), fault.NotFound, "")
-		entries, err := w.Audit(w.ctx(), 2)
+		entries, err := w.Audit(w.ctx(), inventory.AuditFilter{Limit: 2})
 		w.ok(err)
 		if entries[0].Action != "token.revoke" || entries[1].Action != "token.create" {
 			w.Errorf("the audit trail tells %+v", entries)
@@ -161,7 +161,7 @@ var recordTests = map[string]func(*world){
 			w.Error(diff)
 		}
 		w.ok(w.RemoveSigningKey(w.ctx(), "one", actor))
-		rows, err := w.Audit(w.ctx(), 2)
+		rows, err := w.Audit(w.ctx(), inventory.AuditFilter{Limit: 2})
 		w.ok(err)
 		if rows[0].Action != "key.remove" || rows[0].Object != "key:one" || rows[1].Action != "key.add" || rows[1].Object != "key:two" || rows[0].ActorID != actor.ID {
 			w.Errorf("the audit trail says %+v", rows)
@@ -175,7 +175,7 @@ var recordTests = map[string]func(*world){
 		if every, err := w.KeyRotation(w.ctx()); err != nil || every != 0 {
 			w.Errorf("before anybody said: %s, %v", every, err)
 		}
-		before, err := w.Audit(w.ctx(), 0)
+		before, err := w.Audit(w.ctx(), inventory.AuditFilter{})
 		w.ok(err)
 		w.ok(w.SetKeyRotation(w.ctx(), 30*alert.Day, actor))
 		w.ok(w.SetKeyRotation(w.ctx(), 30*alert.Day, actor)) // changes nothing
@@ -183,7 +183,7 @@ var recordTests = map[string]func(*world){
 		if every, err := w.KeyRotation(w.ctx()); err != nil || every != 21*alert.Day {
 			w.Errorf("afterwards: %s, %v", every, err)
 		}
-		rows, err := w.Audit(w.ctx(), 0)
+		rows, err := w.Audit(w.ctx(), inventory.AuditFilter{})
 		w.ok(err)
 		if len(rows) != len(before)+2 || rows[0].Action != "keys.update" || rows[0].Before != `{"key_rotation":"720h0m0s"}` || rows[0].After != `{"key_rotation":"504h0m0s"}` || rows[1].Before != "" {
 			w.Errorf("the audit trail says %+v", rows)
@@ -242,7 +242,7 @@ var recordTests = map[string]func(*world){
 		if actions := w.actions(); !cmp.Equal(actions, []string{"item.trust"}) {
 			w.Errorf("the audit trail tells %v", actions)
 		}
-		if _, err := w.Audit(w.ctx(), 0); err != nil {
+		if _, err := w.Audit(w.ctx(), inventory.AuditFilter{}); err != nil {
 			w.Error(err)
 		}
 	},
@@ -266,7 +266,7 @@ var recordTests = map[string]func(*world){
 		w.addClient("one", 20)
 		w.addClient("two", 20)
 		w.addClient("three", 20)
-		entries, err := w.Audit(w.ctx(), 2)
+		entries, err := w.Audit(w.ctx(), inventory.AuditFilter{Limit: 2})
 		w.ok(err)
 		if len(entries) != 2 || entries[0].ID < entries[1].ID {
 			w.Errorf("%+v", entries)

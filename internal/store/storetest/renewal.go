@@ -339,7 +339,7 @@ var renewalTests = map[string]func(*world){
 		if list, err := w.Proposals(w.ctx()); err != nil || len(list) != 0 {
 			w.Errorf("%v, %v", list, err)
 		}
-		rows, err := w.Audit(w.ctx(), 1)
+		rows, err := w.Audit(w.ctx(), inventory.AuditFilter{Limit: 1})
 		w.ok(err)
 		if len(rows) != 1 || rows[0].Action != "proposal.expire" || rows[0].ActorKind != inventory.ActorSystem || rows[0].Object != "item:"+old.ID {
 			w.Errorf("audit: %+v", rows)

@@ -276,7 +276,7 @@ var scanTests = map[string]func(*world){
 				w.Errorf("%s: %v, %v", name, at, err)
 			}
 		}
-		w.ok(w.AcceptClock(w.ctx(), w.now))
+		w.ok(w.AcceptClock(w.ctx(), w.now, actor))
 		if at, err := w.AcceptedClock(w.ctx()); err != nil || !at.Equal(w.now) {
 			w.Errorf("%v, %v", at, err)
 		}
@@ -289,7 +289,7 @@ var scanTests = map[string]func(*world){
 			State: alert.StateRetrying, NextAttemptAt: ahead, Error: "down",
 			Channel: &alert.ChannelStatus{Failing: true, Reason: "401", Since: w.now, RetryAt: ahead, Probes: 1},
 		})
-		w.ok(w.AcceptClock(w.ctx(), w.now))
+		w.ok(w.AcceptClock(w.ctx(), w.now, actor))
 		if next, err := w.NextAttempt(w.ctx(), "mail"); err != nil || next.After(w.now) {
 			w.Errorf("the next attempt is at %s, %v", next, err)
 		}

@@ -42,7 +42,7 @@ type Storer interface {
 	Ending(ctx context.Context, before time.Time, limit int) (items []alert.Item, all int, err error)
 	SeenHosts(ctx context.Context) ([]string, error)
 	NextEnding(ctx context.Context) (time.Time, error)
-	AcceptClock(ctx context.Context, at time.Time) error
+	AcceptClock(ctx context.Context, at time.Time, actor inventory.Actor) error
 	Alerts(ctx context.Context, limit int) ([]alert.Alert, error)
 	Deliveries(ctx context.Context, f store.DeliveryFilter) ([]alert.Delivery, error)
 	Delivery(ctx context.Context, ref string) (alert.Delivery, []alert.Attempt, error)
@@ -61,7 +61,7 @@ type Storer interface {
 	TokenByHash(ctx context.Context, hash []byte) (inventory.Token, error)
 	TouchToken(ctx context.Context, id string, at time.Time) error
 	RevokeToken(ctx context.Context, ref string, actor inventory.Actor) error
-	Audit(ctx context.Context, limit int) ([]inventory.AuditEntry, error)
+	Audit(ctx context.Context, f inventory.AuditFilter) ([]inventory.AuditEntry, error)
 	Audience(ctx context.Context, applicationID string) (string, error)
 	SigningKeys(ctx context.Context) ([]store.SigningKey, error)
 	AddSigningKey(ctx context.Context, kid string, der []byte, actor inventory.Actor) error
@@ -90,7 +90,7 @@ func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
 		overTests, handlingTests, reportTests,
 		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests,
-		trustTests, endingTests, changeTests, sightingTests, alertingTests, threadTests, accessTests,
+		trustTests, endingTests, changeTests, sightingTests, alertingTests, threadTests, accessTests, auditTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
@@ -213,7 +213,7 @@ func (w *world) bumps(want bool, act func()) {
 // actions returns what the audit trail tells, oldest first.
 func (w *world) actions() []string {
 	w.Helper()
-	entries, err := w.Audit(w.ctx(), 0)
+	entries, err := w.Audit(w.ctx(), inventory.AuditFilter{})
 	w.ok(err)
 	actions := make([]string, len(entries))
 	for i, e := range entries {
