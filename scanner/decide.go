@@ -90,11 +90,12 @@ func (r *Rule) next(c alert.Candidate, now time.Time) time.Time {
 	last := -1
 	for i, s := range steps {
 		at := r.dueAt(c.Item, s.threshold)
-		if !r.done(c, s) {
+		if !r.done(c, s, now) {
 			next = earliest(next, at)
 		}
 		if !at.After(now) {
 			last = i
+			next = earliest(next, wakes(c.Item, at, now))
 		}
 	}
 	if last >= 0 {
@@ -114,12 +115,13 @@ func (d *Decision) apply(r *Rule, c alert.Candidate, now time.Time) {
 	for i, s := range steps {
 		at := r.dueAt(c.Item, s.threshold)
 		if now.Before(at) {
-			if !r.done(c, s) {
+			if !r.done(c, s, now) {
 				d.Next = earliest(d.Next, at)
 			}
 			continue
 		}
 		last = i
+		d.Next = earliest(d.Next, wakes(c.Item, at, now))
 		d.record(c, newAlert(c.Item, r.Name, s.threshold, now))
 		if !silenced(c.Item, at, now) {
 			d.tell(c.Item, s.targets, newAlert(c.Item, r.Name, s.threshold, now))
@@ -150,11 +152,11 @@ func (d *Decision) record(c alert.Candidate, a alert.Alert) {
 
 // done reports whether a threshold is on record, and everybody was told or it
 // is silenced.
-func (r *Rule) done(c alert.Candidate, s step) bool {
+func (r *Rule) done(c alert.Candidate, s step, now time.Time) bool {
 	if !recorded(c.Recorded, r.Name, s.threshold) {
 		return false
 	}
-	if handled(c.Item, r.dueAt(c.Item, s.threshold)) {
+	if silenced(c.Item, r.dueAt(c.Item, s.threshold), now) {
 		return true
 	}
 	for _, t := range s.targets {
@@ -176,6 +178,16 @@ func handled(it alert.Item, at time.Time) bool {
 // silenced reports whether what was due at an instant is not to be told now.
 func silenced(it alert.Item, at, now time.Time) bool {
 	return handled(it, at) && (it.Handling.Until == nil || now.Before(*it.Handling.Until))
+}
+
+// wakes returns when a snooze no longer silences what was due at an instant, zero
+// when none does now. The rules may have changed meanwhile, so it counts for every
+// threshold, not for the one alone that it reminds of.
+func wakes(it alert.Item, at, now time.Time) time.Time {
+	if !silenced(it, at, now) || it.Handling.Until == nil {
+		return time.Time{}
+	}
+	return *it.Handling.Until
 }
 
 func newAlert(it alert.Item, rule string, threshold time.Duration, now time.Time) alert.Alert {

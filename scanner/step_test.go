@@ -305,3 +305,28 @@ func TestNewPlan_DigestGathers(t *testing.T) {
 		t.Errorf("%d deliveries", len(plan.Deliveries))
 	}
 }
+
+// A threshold that the rules gained during a snooze must not hide that others
+// are still to hear of a wider one when it ends.
+func TestDecide_SnoozeEndsForWiderThresholds(t *testing.T) {
+	t.Parallel()
+	rules := []scanner.Rule{rule("r", before(30*day), targets(to("wide")...), func(r *scanner.Rule) {
+		r.Escalate = []scanner.Escalation{{Before: 24 * day, Targets: to("tight")}}
+	})}
+	until := end.Add(-22 * day)
+	c := alert.Candidate{
+		Item:     item("i", func(it *alert.Item) { it.Handling = &alert.Handling{By: "ana", At: end.Add(-25 * day), Until: &until} }),
+		Recorded: []alert.Mark{{Rule: "r", Threshold: 30 * day}, {Rule: "r", Threshold: 24 * day}},
+		Told:     []alert.Told{{Channel: "tight", Recipient: "tight", Threshold: 24 * day}},
+	}
+	now := end.Add(-23 * day)
+	if d := scanner.Decide(rules, c, now); len(d.Tells) != 0 || !d.Next.Equal(until) {
+		t.Errorf("%v is told during the snooze, and looked at next at %s", d.Tells, d.Next)
+	}
+	if next := scanner.NextDue(rules, c, now); !next.Equal(until) {
+		t.Errorf("it is due at %s", next)
+	}
+	if d := scanner.Decide(rules, c, until); len(d.Tells) != 1 || d.Tells[0].Channel != "wide" {
+		t.Errorf("%v is told when the snooze ends", d.Tells)
+	}
+}
