@@ -173,6 +173,9 @@ func TestRenewPresented(t *testing.T) {
 		if err != nil || done.Status != inventory.StatusRenewed || done.Replaces.ID != item.ID || done.Repeated {
 			t.Fatalf("%+v, %v", done, err)
 		}
+		if got := done.Item.Sources; len(got) != 1 || got[0].Kind != alert.SourceUpload {
+			t.Errorf("the successor of one that was handed in: sources %+v", got)
+		}
 		again, err := present(b, fresh)
 		if err != nil || !again.Repeated || again.Item.ID != done.Item.ID {
 			t.Errorf("again: %+v, %v", again, err)
@@ -194,6 +197,9 @@ func TestRenewPresented(t *testing.T) {
 		}
 		if len(done.Replaces.Sources) != 1 || done.Replaces.Sources[0].Kind != alert.SourceObserved || done.Replaces.Sources[0].Reference != "orders.example.com" {
 			t.Errorf("sources %+v", done.Replaces.Sources)
+		}
+		if !done.Item.OnlyObserved() || done.Item.Sources[0].Reference != "orders.example.com" {
+			t.Errorf("the successor of one that was only seen: sources %+v", done.Item.Sources)
 		}
 	})
 	t.Run("removed", func(t *testing.T) {

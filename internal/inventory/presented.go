@@ -27,10 +27,14 @@ func (s *Service) RenewPresented(ctx context.Context, p Presentation) (Renewal, 
 	if err != nil {
 		return Renewal{}, err
 	}
-	return s.Renew(ctx, RenewRequest{
+	r := RenewRequest{
 		Data: cert.EncodePEM(p.Next), ItemRef: item.ID, Authority: Authority{Chains: true},
 		Reference: "client at " + p.Hostname, Actor: actor,
-	})
+	}
+	if item.OnlyObserved() { // nobody handed either in, so both are told of as what is only seen
+		r.Reference, r.seen = p.Hostname, true
+	}
+	return s.Renew(ctx, r)
 }
 
 // presented returns the client item of a certificate. One of that fingerprint

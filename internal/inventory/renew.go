@@ -33,6 +33,15 @@ type RenewRequest struct {
 	Authority Authority
 	Reference string // where it came from
 	Actor     Actor
+
+	seen bool // Reference is the host name at which its client presents it
+}
+
+func (r RenewRequest) sourceKind() alert.SourceKind {
+	if r.seen {
+		return alert.SourceObserved
+	}
+	return alert.SourceUpload
 }
 
 // A Renewal tells what a renewal did.
@@ -66,7 +75,7 @@ func (s *Service) Renew(ctx context.Context, r RenewRequest) (Renewal, error) {
 	if p.status == StatusProposed {
 		return s.propose(ctx, p, r.Actor)
 	}
-	return s.replace(ctx, p.old, fresh, Replacement{Source: s.uploadSource(r.Reference), Actor: r.Actor, Action: "item.renew", Once: r.Authority.Once})
+	return s.replace(ctx, p.old, fresh, Replacement{Source: s.source(r.sourceKind(), r.Reference), Actor: r.Actor, Action: "item.renew", Once: r.Authority.Once})
 }
 
 // A Preview tells what a renewal would do.
