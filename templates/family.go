@@ -41,12 +41,10 @@ func (m Message) family(number int, f family) entryView {
 	v := entryView{Number: number, Title: m.familyTitle(f), Urgent: m.urgent(first), End: first.Item.NotAfter.UTC().Format(time.RFC3339)}
 	names := make([]string, len(f))
 	for i, e := range f {
-		names[i] = clean(itemName(*e.Item))
+		names[i] = itemName(*e.Item)
 	}
-	for _, r := range []row{{Label: "Issuer", Value: clean(first.Item.Issuer)}, list("Clients", names)} {
-		r.Brief = Cut(r.Value, maxBrief)
-		v.Rows = append(v.Rows, r)
-	}
+	issuer := OneLine(first.Item.Issuer)
+	v.Rows = []row{{Label: "Issuer", Value: Cut(issuer, maxValue), Brief: Cut(issuer, maxBrief)}, list("Clients", names)}
 	return v
 }
 
@@ -56,14 +54,14 @@ func (m Message) familyTitle(f family) string {
 		verb = "were " + clean(string(f[0].Alert.Event))
 	}
 	return fmt.Sprintf("%d client certificates of %q that were only seen %s, the first %s",
-		len(f), Cut(clean(f[0].Item.Issuer), 80), verb, alert.FormatLeft(f[0].Item.NotAfter, m.Now))
+		len(f), Cut(OneLine(f[0].Item.Issuer), 80), verb, alert.FormatLeft(f[0].Item.NotAfter, m.Now))
 }
 
 // familyRow is a family in the table of a digest.
 func (m Message) familyRow(number int, f family) overviewRow {
 	r := m.overview(number, f[0])
 	if len(f) > 1 {
-		r.What = fmt.Sprintf("%d clients of %s", len(f), Cut(clean(f[0].Item.Issuer), 60))
+		r.What = fmt.Sprintf("%d clients of %s", len(f), Cut(OneLine(f[0].Item.Issuer), 60))
 	}
 	return r
 }

@@ -130,7 +130,7 @@ func itemName(i alert.Item) string {
 		names = append(names, value)
 	}
 	for _, name := range append(names, i.Subject, i.Issuer, "serial "+i.Serial) {
-		if name = clean(name); name != "" {
+		if name = OneLine(name); name != "" {
 			return Cut(name, 80)
 		}
 	}
