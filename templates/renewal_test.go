@@ -98,7 +98,7 @@ func TestRenderRenewal_hostile(t *testing.T) {
 
 func TestAsset(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"renewal.css", "renewal.js"} {
+	for _, name := range []string{"renewal.css", "renewal.js", "proposals.js"} {
 		if data, err := templates.Asset(name); err != nil || len(data) == 0 || bytes.Contains(data, []byte("://")) {
 			t.Errorf("%s: %d bytes, %v; want some, without any address", name, len(data), err)
 		}

@@ -57,6 +57,7 @@ type Options struct {
 	Ready   func(context.Context) error // nil = always ready
 	Metrics http.Handler                // of GET /metrics; nil = none
 	Version string                      // of the product, for /openapi.json
+	Public  func() string               // the address by which browsers reach the listener; nil = by the one they ask for
 	Now     func() time.Time
 	Logger  *slog.Logger
 }
@@ -70,6 +71,7 @@ type server struct {
 	ready   func(context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
+	public  func() string
 	refusal *ratelimit.Limiter // of failed authentication
 
 	links       Links
@@ -103,13 +105,16 @@ func New(o Options) (*Surface, error) {
 	if o.Ready == nil {
 		o.Ready = func(context.Context) error { return nil }
 	}
+	if o.Public == nil {
+		o.Public = func() string { return "" }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{renewer: o.Renewer, revoker: o.Revoker, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, refusal: newLimiter(o.Now), links: o.Links, linkRenewer: o.Linked, decider: o.Decider, handler: o.Handler}
+	s := &server{renewer: o.Renewer, revoker: o.Revoker, tokens: o.Tokens, ready: o.Ready, now: o.Now, log: o.Logger, public: o.Public, refusal: newLimiter(o.Now), links: o.Links, linkRenewer: o.Linked, decider: o.Decider, handler: o.Handler}
 	mux := http.NewServeMux()
 	s.route(mux, "/renewals", s.guarded(http.MethodPost, inventory.ScopeRenew, s.renew))
 	if o.Revoker != nil {
@@ -123,6 +128,9 @@ func New(o Options) (*Surface, error) {
 	}
 	if o.Decider != nil {
 		s.routeProposals(mux)
+	}
+	if o.Links != nil || o.Decider != nil {
+		s.route(mux, "/assets/{name}", open(http.MethodGet, s.handle(asset)))
 	}
 	if o.Handler != nil {
 		s.routeHandling(mux)

@@ -24,11 +24,15 @@ func (s *server) openV4(o v4.Options) (err error) {
 }
 
 // front hands the compatible API its requests before ServeMux sees them, which
-// answers some by itself.
+// answers some by itself. All others must not come from a foreign page.
 func (s *server) front(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.isV4(r) {
 			s.v4.ServeHTTP(w, r)
+			return
+		}
+		if err := s.sameOrigin(r); err != nil {
+			s.fail(w, r, err)
 			return
 		}
 		mux.ServeHTTP(w, r)

@@ -47,7 +47,10 @@ func (s *server) routeHandling(mux *http.ServeMux) {
 			}
 			return s.handler.Snooze(r.Context(), r.PathValue("item"), said.by(token), span, actorOf(token, r))
 		},
-		"resume": func(r *http.Request, _ saying, token inventory.Token) (inventory.Handled, error) {
+		"resume": func(r *http.Request, said saying, token inventory.Token) (inventory.Handled, error) {
+			if err := said.nothing(); err != nil {
+				return inventory.Handled{}, err
+			}
 			return s.handler.Resume(r.Context(), r.PathValue("item"), actorOf(token, r))
 		},
 	} {
@@ -90,6 +93,16 @@ func (s saying) span() (time.Duration, error) {
 		return 0, fault.New(fault.Invalid, "snooze", "%.40q is no span of time", s.For).WithField("for").WithHint(`write hours, such as "72h"`)
 	}
 	return span, nil
+}
+
+// nothing refuses what would be said in vain.
+func (s saying) nothing() error {
+	for _, field := range []struct{ name, value string }{{"by", s.By}, {"for", s.For}} {
+		if field.value != "" {
+			return fault.New(fault.Invalid, "json", "%q says nothing of what is taken back", field.name).WithField(field.name).WithHint("send {}, or nothing")
+		}
+	}
+	return nil
 }
 
 func readSaying(w http.ResponseWriter, r *http.Request) (said saying, err error) {
@@ -172,8 +185,10 @@ func (s *server) handleLinked(w http.ResponseWriter, r *http.Request, item alert
 	if err := r.ParseForm(); err != nil {
 		return done, fault.New(fault.Invalid, "form", "the form cannot be read").WithHint("use the form of the page")
 	}
-	if err := refusePrivateKey(r.PostForm.Get("by")); err != nil {
-		return done, err
+	for _, values := range r.PostForm {
+		if err := refusePrivateKey(values...); err != nil {
+			return done, err
+		}
 	}
 	by, actor := r.PostForm.Get("by"), inventory.Actor{Kind: inventory.ActorLink, ID: item.ID, RequestID: requestID(r.Context())}
 	switch action := r.PostForm.Get("do"); action {
@@ -210,5 +225,5 @@ func (s *server) handlingPage(w http.ResponseWriter, r *http.Request, status int
 		s.fail(w, r, err)
 		return
 	}
-	writePage(w, status, body.Bytes())
+	writeForm(w, status, body.Bytes())
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/api"
+	"github.com/certvigil/certvigil/internal/certtest"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 	"github.com/certvigil/certvigil/internal/link"
@@ -94,6 +95,9 @@ func TestHandling_ByToken(t *testing.T) {
 		{"snooze for a span", at + "/snooze", write, `{"for": "72h", "by": "Ana"}`, http.StatusOK, "snooze 72h0m0s by Ana as token"},
 		{"snooze for a day", at + "/snooze", write, `{"by": "Ana"}`, http.StatusOK, "snooze 24h0m0s by Ana as token"},
 		{"take it back", at + "/resume", write, "", http.StatusOK, "resume as token"},
+		{"take it back with an empty object", at + "/resume", write, "{}", http.StatusOK, "resume as token"},
+		{"take it back for a span", at + "/resume", write, `{"for": "72h"}`, http.StatusBadRequest, ""},
+		{"take it back in a name", at + "/resume", write, `{"by": "Ana"}`, http.StatusBadRequest, ""},
 		{"no token", at + "/acknowledge", "", "", http.StatusUnauthorized, ""},
 		{"a token that reads", at + "/acknowledge", read, "", http.StatusForbidden, ""},
 		{"no such item", "/items/nobody/acknowledge", write, "", http.StatusNotFound, ""},
@@ -151,6 +155,7 @@ func TestHandling_ByLink(t *testing.T) {
 	if diff := cmp.Diff([]string{"ack by Ana as link", "snooze 24h0m0s by Bo as link"}, d.said); diff != "" {
 		t.Error(diff)
 	}
+	key := string(certtest.NewCA().KeyPEM())
 	for name, tt := range map[string]struct {
 		path   string
 		fields url.Values
@@ -158,14 +163,21 @@ func TestHandling_ByLink(t *testing.T) {
 	}{
 		"nothing chosen":           {path, url.Values{"by": {"Ana"}}, http.StatusBadRequest},
 		"no span":                  {path, url.Values{"do": {"snooze"}}, http.StatusBadRequest},
+		"a private key as name":    {path, url.Values{"do": {"acknowledge"}, "by": {key}}, http.StatusUnprocessableEntity},
+		"a private key as span":    {path, url.Values{"do": {"snooze"}, "for": {key}}, http.StatusUnprocessableEntity},
+		"a private key as action":  {path, url.Values{"do": {key}}, http.StatusUnprocessableEntity},
 		"a link to renew":          {"/handle/" + signer.Sign(link.Renew, handledItem, d.now.Add(alert.Day)), url.Values{"do": {"acknowledge"}}, http.StatusNotFound},
 		"a link that has ended":    {"/handle/" + signer.Sign(link.Handle, handledItem, d.now.Add(-time.Second)), url.Values{"do": {"acknowledge"}}, http.StatusGone},
 		"a link that was made up":  {"/handle/x", url.Values{"do": {"acknowledge"}}, http.StatusNotFound},
 		"a body that is too large": {path, url.Values{"do": {"acknowledge"}, "by": {strings.Repeat("a", 5000)}}, http.StatusBadRequest},
 	} {
 		d.said = nil
-		if code, _ := form(tt.path, tt.fields); code != tt.status || len(d.said) != 0 {
+		code, page := form(tt.path, tt.fields)
+		if code != tt.status || len(d.said) != 0 {
 			t.Errorf("%s: %d, want %d; it did %v", name, code, tt.status, d.said)
+		}
+		if secret := strings.Split(key, "\n")[1]; strings.Contains(page, secret) || strings.Contains(b.log.String(), secret) {
+			t.Errorf("%s: the key is shown or logged", name)
 		}
 	}
 	d.gone = true

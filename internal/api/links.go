@@ -38,12 +38,6 @@ type LinkRenewer interface {
 	RenewLinked(ctx context.Context, itemID string, data []byte, actor inventory.Actor) (inventory.Renewal, error)
 }
 
-// pageCSP lets the renewal page load its own two files and post to itself.
-const pageCSP = "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-
-// pageAssets are the files of pages with their types.
-var pageAssets = map[string]string{"renewal.css": "text/css; charset=utf-8", "renewal.js": "text/javascript; charset=utf-8"}
-
 // routeLinks registers the page of signed links. The token in the path is all
 // the authority there is, and all that a foreign page lacks. GET and HEAD
 // change nothing: programs that scan mails follow every link.
@@ -52,21 +46,6 @@ func (s *server) routeLinks(mux *http.ServeMux) {
 	if s.handler != nil {
 		s.route(mux, "/handle/{token}", open(http.MethodGet, http.HandlerFunc(s.showHandling)), open(http.MethodPost, http.HandlerFunc(s.useHandling)))
 	}
-	s.route(mux, "/assets/{name}", open(http.MethodGet, s.handle(asset)))
-}
-
-func asset(w http.ResponseWriter, r *http.Request) error {
-	kind, known := pageAssets[r.PathValue("name")]
-	if !known {
-		return notFound(w, r)
-	}
-	data, err := templates.Asset(r.PathValue("name"))
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", kind)
-	_, _ = w.Write(data) //nolint:gosec // an embedded file of ours; the client may be gone
-	return nil
 }
 
 func (s *server) showLink(w http.ResponseWriter, r *http.Request) {
@@ -176,14 +155,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request, status int, page t
 		s.fail(w, r, err)
 		return
 	}
-	writePage(w, status, body.Bytes())
-}
-
-func writePage(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", pageCSP)
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone
+	writeForm(w, status, body.Bytes())
 }
 
 // A linkForm is what the page posts.

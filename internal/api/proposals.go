@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
+	"github.com/certvigil/certvigil/templates"
 )
 
 // A Decider decides on proposed CAs. It may be called concurrently.
@@ -26,8 +28,20 @@ const maxDecision = 4 << 10
 
 func (s *server) routeProposals(mux *http.ServeMux) {
 	s.route(mux, "/proposals", s.guarded(http.MethodGet, inventory.ScopeWrite, s.listProposals))
+	s.route(mux, "/proposals/page", open(http.MethodGet, s.handle(s.showProposals)))
 	s.route(mux, "/proposals/{id}/confirm", s.guarded(http.MethodPost, inventory.ScopeWrite, s.confirmProposal))
 	s.route(mux, "/proposals/{id}/decline", s.guarded(http.MethodPost, inventory.ScopeWrite, s.declineProposal))
+}
+
+// showProposals answers with the same page for everybody: what it shows, its
+// script asks for with the token of whoever reads it.
+func (s *server) showProposals(w http.ResponseWriter, r *http.Request) error {
+	var body bytes.Buffer
+	if err := templates.RenderProposals(&body, templates.ProposalsPage{RequestID: requestID(r.Context())}); err != nil {
+		return err
+	}
+	writePage(w, http.StatusOK, scriptCSP, body.Bytes())
+	return nil
 }
 
 func (s *server) listProposals(w http.ResponseWriter, r *http.Request, _ inventory.Token) error {

@@ -124,3 +124,45 @@ func TestProposals_Refusals(t *testing.T) {
 		t.Errorf("after all refusals: %v, %v", list, err)
 	}
 }
+
+// TestProposals_Page: whoever asks gets the same page, without any data, which
+// loads nothing of others and sends no form.
+func TestProposals_Page(t *testing.T) {
+	t.Parallel()
+	b, id, fingerprint := proposed(t)
+	w := b.do(t, call{method: http.MethodGet, target: "/proposals/page"})
+	body := w.Body.String()
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	for header, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Set-Cookie": "",
+		"Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'; connect-src 'self'; form-action 'none'",
+	} {
+		if got := w.Header().Get(header); got != want {
+			t.Errorf("%s %q, want %q", header, got, want)
+		}
+	}
+	for _, never := range []string{id, fingerprint, "partner", "style=", "<script>", "://", " name=\"token"} {
+		if strings.Contains(body, never) {
+			t.Errorf("the page has %q", never)
+		}
+	}
+	for _, command := range []string{"certvigil ca list --proposed", "certvigil ca confirm --fingerprint"} {
+		if _, without, _ := strings.Cut(body, "<noscript>"); !strings.Contains(without, command) {
+			t.Errorf("without JavaScript the page does not name %q", command)
+		}
+	}
+	for _, asset := range []string{"/assets/renewal.css", "/assets/proposals.js"} {
+		if w := b.do(t, call{method: http.MethodGet, target: asset}); w.Code != http.StatusOK || !strings.Contains(body, `="..`+asset+`"`) {
+			t.Errorf("%s: %d", asset, w.Code)
+		}
+	}
+	script := b.do(t, call{method: http.MethodGet, target: "/assets/proposals.js"}).Body.String()
+	for _, never := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "localStorage", "sessionStorage", "indexedDB", "cookie =", "location", "history"} {
+		if strings.Contains(script, never) {
+			t.Errorf("the script has %q", never)
+		}
+	}
+	refused(t, b.do(t, call{target: "/proposals/page"}), http.StatusMethodNotAllowed, "method")
+}

@@ -280,6 +280,7 @@ func (a *App) buildAdmin(context.Context) error {
 	o := api.Options{
 		Renewer: service, Revoker: service, Decider: service, Handler: a.handler(), Tokens: a.store, Now: a.o.Now, Logger: a.log,
 		Ready: a.ready, Metrics: a.metrics.Handler(), V4: a.v4Options(), Version: Version(),
+		Public: func() string { return a.roster().cfg.Admin.PublicURL },
 	}
 	if a.links != nil {
 		o.Links, o.Linked = a.links, service

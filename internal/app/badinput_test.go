@@ -118,7 +118,7 @@ func (r *router) refused(what, target string, w *httptest.ResponseRecorder) refu
 		r.t.Errorf("%s: status %d\n%.300s", what, w.Code, w.Body)
 		return out
 	}
-	for name, value := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"} {
+	for name, value := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"} {
 		if w.Header().Get(name) != value {
 			r.t.Errorf("%s: %s is %q", what, name, w.Header().Get(name))
 		}
@@ -126,7 +126,13 @@ func (r *router) refused(what, target string, w *httptest.ResponseRecorder) refu
 	if csp := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") {
 		r.t.Errorf("%s: Content-Security-Policy %q", what, csp)
 	}
-	kind := w.Header().Get("Content-Type")
+	kind, referrer := w.Header().Get("Content-Type"), "no-referrer"
+	if kind == "text/html; charset=utf-8" {
+		referrer = "strict-origin" // of pages with forms
+	}
+	if got := w.Header().Get("Referrer-Policy"); got != referrer {
+		r.t.Errorf("%s: Referrer-Policy %q", what, got)
+	}
 	switch {
 	case strings.HasPrefix(target, "/client/v4/"):
 		var e struct {
