@@ -117,10 +117,11 @@ func NewFailure(subject, rule, detail string, now time.Time) Alert {
 }
 
 // NewReport returns the alert of a channel's report of a period, which is about
-// no item. The same channel and period are the same alert.
-func NewReport(channel string, period time.Time, detail string, now time.Time) Alert {
+// no item. The same channel and period of one installation are the same alert:
+// two that write to one mailbox must not pass for each other's repetition.
+func NewReport(installation, channel string, period time.Time, detail string, now time.Time) Alert {
 	subject := "report:" + channel + "@" + period.UTC().Format(time.RFC3339)
-	return Alert{ID: ID(subject, 0, "", 0, EventReport), Subject: subject, Event: EventReport, Detail: detail, CreatedAt: now}
+	return Alert{ID: ID(subject, 0, installation, 0, EventReport), Subject: subject, Event: EventReport, Detail: detail, CreatedAt: now}
 }
 
 // digest joins length-prefixed parts, so that no two lists of parts collide.

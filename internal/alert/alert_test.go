@@ -186,3 +186,23 @@ func TestItem_Lifetime(t *testing.T) {
 		t.Errorf("Lifetime over a leap day = %v", got)
 	}
 }
+
+// TestNewReport: one installation's report is its own.
+func TestNewReport(t *testing.T) {
+	t.Parallel()
+	week := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	one := alert.NewReport("one", "mail", week, "words", week)
+	for name, tt := range map[string]struct {
+		other alert.Alert
+		same  bool
+	}{
+		"again, with other words": {alert.NewReport("one", "mail", week, "other words", week.Add(time.Hour)), true},
+		"another installation":    {alert.NewReport("two", "mail", week, "words", week), false},
+		"another channel":         {alert.NewReport("one", "hook", week, "words", week), false},
+		"another week":            {alert.NewReport("one", "mail", week.Add(7*alert.Day), "words", week), false},
+	} {
+		if same := one.ID == tt.other.ID; same != tt.same {
+			t.Errorf("%s: the same id: %t", name, same)
+		}
+	}
+}

@@ -58,7 +58,11 @@ func (a *App) reportDue(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		handed, err := a.store.Report(ctx, c.Name, week, reportTo(c, week, words, now))
+		installation, err := a.store.Installation(ctx)
+		if err != nil {
+			return err
+		}
+		handed, err := a.store.Report(ctx, c.Name, week, reportTo(c, installation, week, words, now))
 		if err != nil {
 			return err
 		}
@@ -69,8 +73,8 @@ func (a *App) reportDue(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func reportTo(c config.Channel, week time.Time, words string, now time.Time) alert.Notice {
-	n := alert.Notice{Alert: alert.NewReport(c.Name, week, words, now)}
+func reportTo(c config.Channel, installation string, week time.Time, words string, now time.Time) alert.Notice {
+	n := alert.Notice{Alert: alert.NewReport(installation, c.Name, week, words, now)}
 	for _, to := range recipients(c) {
 		n.Deliveries = append(n.Deliveries, alert.NewDelivery(c.Name, to, "", []string{n.Alert.ID}, now))
 	}

@@ -23,6 +23,8 @@ const (
 	metaBackup      = "backup_made" // in a copy alone
 	metaPlacement   = "placement"
 	metaKeyRotation = "key_rotation"
+
+	metaInstallation = "installation" // a random name
 )
 
 // Generation returns the number that every change of trust raises, in the

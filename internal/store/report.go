@@ -11,6 +11,16 @@ import (
 // metaReported is followed by a channel's name.
 const metaReported = "reported:"
 
+// Installation returns the random name of this store. A copy of the store has
+// it too.
+func (s *Store) Installation(ctx context.Context) (name string, err error) {
+	err = s.read(ctx, "reading the installation's name", func(t *tx) error {
+		name, err = t.meta(ctx, metaInstallation)
+		return err
+	})
+	return name, err
+}
+
 // Reported returns the period of the last report by a channel, zero if none.
 func (s *Store) Reported(ctx context.Context, channel string) (time.Time, error) {
 	return s.metaTime(ctx, metaReported+channel)

@@ -14,7 +14,7 @@ var reportTests = map[string]func(*world){
 	"report: is handed over once for each channel and period": func(w *world) {
 		week := Start.Add(-time.Hour)
 		report := func(channel string, period time.Time) bool {
-			a := alert.NewReport(channel, period, "Weekly report\nall is well", w.now)
+			a := alert.NewReport("installation", channel, period, "Weekly report\nall is well", w.now)
 			handed, err := w.Report(w.ctx(), channel, period, alert.Notice{
 				Alert: a, Deliveries: []alert.Delivery{alert.NewDelivery(channel, channel, "", []string{a.ID}, w.now)},
 			})
@@ -34,6 +34,11 @@ var reportTests = map[string]func(*world){
 		last, err := w.Reported(w.ctx(), "mail")
 		if w.ok(err); !last.Equal(next) {
 			w.Errorf("the last one is of %v", last)
+		}
+		one, err := w.Installation(w.ctx())
+		w.ok(err)
+		if again, err := w.Installation(w.ctx()); err != nil || len(one) != 32 || again != one {
+			w.Errorf("the installation is named %q, then %q, %v", one, again, err)
 		}
 		if last, err = w.Reported(w.ctx(), "never"); err != nil || !last.IsZero() {
 			w.Errorf("a channel without a report: %v, %v", last, err)

@@ -53,6 +53,7 @@ type Storer interface {
 	ChannelStatuses(ctx context.Context) (map[string]alert.ChannelStatus, error)
 	Waiting(ctx context.Context) (map[string]store.Backlog, error)
 	DeliveryCounts(ctx context.Context) (map[alert.DeliveryState]int, error)
+	Installation(ctx context.Context) (string, error)
 	CountEnding(ctx context.Context, edges []time.Time) (map[alert.Kind][]int, error)
 	Recover(ctx context.Context) error
 	ExpireProposals(ctx context.Context, before time.Time) error
