@@ -32,6 +32,7 @@ type site struct {
 	dir    string
 	server *certtest.Certificate // of the listener
 	origin string                // address of the application behind it
+	flags  []string              // of daemons, beside that of the configuration
 }
 
 // newSite makes the folder with a server certificate for the guarded host.
@@ -156,7 +157,7 @@ func (s *site) start(env ...string) *process {
 // launch starts a daemon without waiting for anything.
 func (s *site) launch(env ...string) *process {
 	s.t.Helper()
-	cmd := exec.Command(binary(s.t), "serve", "-c", s.path("config.toml"))
+	cmd := exec.Command(binary(s.t), append([]string{"serve", "-c", s.path("config.toml")}, s.flags...)...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), env...)
 	stderr, err := cmd.StderrPipe()
