@@ -147,3 +147,19 @@ func TestAuthorization_ComparesTheWholeHash(t *testing.T) {
 	b := newBench(t, func(o *api.Options) { o.Tokens = nearbyTokens{} })
 	refused(t, b.do(t, call{token: "cvt_any"}), http.StatusUnauthorized, "token")
 }
+
+// A token that was let in tells when, and one that was refused does not.
+func TestAuthorization_RecordsTheLastUse(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	hour := start.Add(time.Hour)
+	secret := b.token(t, "", &hour, "renew")
+	for _, at := range []time.Time{start.Add(time.Minute), hour} { // the second is its end
+		b.now = at
+		b.do(t, call{token: secret, body: []byte("x")})
+		tokens, err := b.store.Tokens(t.Context())
+		if err != nil || len(tokens) != 1 || tokens[0].LastUsedAt == nil || !tokens[0].LastUsedAt.Equal(start.Add(time.Minute)) {
+			t.Errorf("at %s it was last used as %+v, %v", at, tokens, err)
+		}
+	}
+}
