@@ -132,4 +132,14 @@ func TestProposalsPage(t *testing.T) {
 	b.tabTo(t, "#forget")
 	b.press(t, "Enter")
 	b.says(t, "The token is forgotten")
+
+	b.call(t, "Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
+	b.visit(t, "http://"+net.JoinHostPort(host, port)+"/proposals/page")
+	for _, words := range []string{"This page needs JavaScript", "certvigil ca list --proposed", "certvigil ca confirm --fingerprint FINGERPRINT"} {
+		b.says(t, words)
+	}
+	if b.eval(t, `document.getElementById("token").checkVisibility()`) != "false" {
+		t.Error("without JavaScript there is a field for the token")
+	}
+	b.looks(t, "proposals-unscripted")
 }
