@@ -86,3 +86,27 @@ func TestNewPlan_EndedApart(t *testing.T) {
 		t.Errorf("%d told, %d to be looked at again, want those that expire alone", len(plan.Told), len(plan.Next))
 	}
 }
+
+// TestNewPlan_EndedOneEach: a channel of one item a message is told of what is
+// over by twenty of them and summaries of a hundred, so that each can be closed.
+func TestNewPlan_EndedOneEach(t *testing.T) {
+	t.Parallel()
+	var all []alert.Candidate
+	for i := range 320 {
+		c := ended(alert.EventRenewed, heard("pager", "pager"))
+		c.Item.ID = fmt.Sprintf("ended-%d", i)
+		all = append(all, c)
+	}
+	one := rule("default", targets(scanner.Target{Channel: "pager", Recipients: []string{"pager"}, Single: true}))
+	plan, _ := scanner.NewPlan([]scanner.Rule{one}, all, end.Add(-20*day))
+	sizes, told := map[int]int{}, map[string]bool{}
+	for _, d := range plan.Deliveries {
+		sizes[len(d.AlertIDs)]++
+		for _, id := range d.AlertIDs {
+			told[id] = true
+		}
+	}
+	if diff := cmp.Diff(map[int]int{1: 20, 100: 3}, sizes); diff != "" || len(told) != 320 {
+		t.Errorf("%d told, %s", len(told), diff)
+	}
+}

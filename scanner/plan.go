@@ -12,6 +12,11 @@ import (
 // carries one item each; the rest goes as one summary for each rule.
 const maxSingle = 20
 
+// maxEnded is how much of what is over one summary holds, where a format carries
+// one item each: each of them may have something to close (PagerDuty takes some
+// 120 events a minute), and what does not fit would stay open.
+const maxEnded = 100
+
 // NewPlan decides every candidate at now and gathers what is to be told into
 // deliveries: one digest for each rule, channel and recipient, and another one
 // of what was renewed, revoked or removed. It also returns
@@ -66,6 +71,7 @@ func byUrgency(a, b Telling) int {
 type message struct {
 	rule, channel, recipient, alert string
 	ended                           bool
+	part                            int // of what is over: see maxEnded
 }
 
 // gather makes deliveries of tellings, in the order in which they come.
@@ -76,10 +82,13 @@ func gather(tellings []Telling, now time.Time) []alert.Delivery {
 	for _, t := range tellings {
 		m := message{rule: t.Alert.Rule, channel: t.Channel, recipient: t.Recipient, ended: t.ended()}
 		to := message{channel: t.Channel, recipient: t.Recipient, ended: t.ended()}
-		if t.Single && singles[to] < maxSingle {
-			singles[to]++
+		switch {
+		case t.Single && singles[to] < maxSingle:
 			m.alert = t.Alert.ID
+		case t.Single && t.ended():
+			m.part = (singles[to] - maxSingle) / maxEnded
 		}
+		singles[to]++
 		if alerts[m] == nil {
 			order = append(order, m)
 		}
