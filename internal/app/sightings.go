@@ -52,15 +52,19 @@ func newSightings(store sightingStore, lost func(int), log *slog.Logger) *sighti
 	return &sightings{store: store, lost: lost, log: log, early: make(chan struct{}, 1), seen: map[sightingKey]*inventory.Sighting{}}
 }
 
-// note takes one in. It does not block on the store.
+// note takes one in. It does not block on the store, and hashes nothing for a
+// certificate that it holds already: it is called on the way of a request.
 func (s *sightings) note(seen enforcer.Sighting) {
-	next := inventory.Sighting{Certificate: seen.Leaf, Hostname: seen.Hostname, FirstSeen: seen.At, LastSeen: seen.At, Count: 1}
-	for _, authority := range seen.Authority {
-		next.Authorities = append(next.Authorities, cert.Fingerprint(authority))
-	}
+	key := sightingKey{seen.LeafID, seen.Hostname}
+	next := &inventory.Sighting{Certificate: seen.Leaf, Hostname: seen.Hostname, FirstSeen: seen.At, LastSeen: seen.At, Count: 1}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.merge(sightingKey{seen.LeafID, seen.Hostname}, &next)
+	if s.seen[key] == nil {
+		for _, authority := range seen.Authority {
+			next.Authorities = append(next.Authorities, cert.Fingerprint(authority))
+		}
+	}
+	s.merge(key, next)
 	if len(s.seen) >= sightingsEarly && !s.failed {
 		select {
 		case s.early <- struct{}{}:
