@@ -69,11 +69,9 @@ func (e *Enforcer) record(f *flight, r *http.Request) {
 	if latest := f.latest(); latest.status != 0 {
 		a.Reason = latest.reason // cut off
 	}
-	if cs := r.TLS; cs != nil {
-		a.TLS, a.Resumed = strings.TrimPrefix(tls.VersionName(cs.Version), "TLS "), cs.DidResume
-	}
-	if f.client != nil {
-		a.Fingerprint = f.client.fingerprint()
+	if c := f.client; c != nil {
+		a.TLS, a.Resumed = strings.TrimPrefix(tls.VersionName(c.version), "TLS "), c.resumed
+		a.Fingerprint = c.fingerprint()
 	}
 	if d.verdict != nil && d.verdict.valid {
 		a.CommonName, a.Serial = d.verdict.commonName, cert.Serial(f.client.chain[0])

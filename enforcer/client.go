@@ -32,6 +32,9 @@ type client struct {
 	refused  error      // says that no application has that name
 	release  func()     // gives back the handshake slot; nil: it has none
 
+	version uint16 // of TLS
+	resumed bool
+
 	chain   []*x509.Certificate // as sent, or as sealed into the resumed session
 	chainID [sha256.Size]byte   // identifies chain
 	leafID  [sha256.Size]byte   // SHA-256 of the leaf's DER
@@ -83,6 +86,9 @@ func (c *client) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// NetConn returns the connection below, as *tls.Conn does.
+func (c *client) NetConn() net.Conn { return c.Conn }
+
 // Close implements net.Conn.
 func (c *client) Close() error {
 	switch c.phase.Swap(hungUp) {
@@ -118,6 +124,7 @@ func (c *client) outlived(now time.Time, limit time.Duration) bool { return now.
 // have verified are never looked at: on resumption they can stem from another
 // host's authorities.
 func (c *client) identify(cs *tls.ConnectionState) {
+	c.version, c.resumed = cs.Version, cs.DidResume
 	c.present(cs.PeerCertificates)
 }
 
@@ -194,7 +201,7 @@ func (e *Enforcer) http2Error(kind string) {
 }
 
 func clientBelow(conn net.Conn) *client {
-	if secure, ok := conn.(*tls.Conn); ok {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok { // a *tls.Conn, or one that http1 has passed on
 		c, _ := secure.NetConn().(*client)
 		return c
 	}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/certvigil/certvigil/enforcer/http1"
 	"github.com/certvigil/certvigil/enforcer/origin"
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/ratelimit"
@@ -46,6 +47,8 @@ type Options struct {
 	ConnectionLifetime time.Duration // after which a connection is asked to end; default 24 h
 	MaxHeaderBytes     int           // of a request head; default 64 KiB
 	MaxChainBytes      int           // of a client's certificates; default 64 KiB
+
+	NetHTTPOnly bool // leave all of HTTP/1.1 to net/http, and none of it to package http1
 }
 
 // Metrics are called for what happens on the listener; nil functions are
@@ -89,9 +92,10 @@ type Enforcer struct {
 	sealer *sealer     // outlives every state
 	slots  *slots
 
-	server  *http.Server
-	origins *origin.Pool
-	ready   *handoff // handshaken connections, on their way to the server
+	server   *http.Server
+	everyday *http1.Server // takes HTTP/1.1 first; nil: the server has all of it
+	origins  *origin.Pool
+	ready    *handoff // handshaken connections, on their way to the server
 
 	life     context.Context // ends with Shutdown
 	end      context.CancelFunc
@@ -129,6 +133,9 @@ func New(opts Options) (*Enforcer, error) {
 	}
 	e.origins = origin.NewPool(origin.Options{HeaderTimeout: opts.OriginTimeout})
 	e.server = e.newServer()
+	if !opts.NetHTTPOnly {
+		e.everyday = e.newEveryday()
+	}
 	return e, nil
 }
 
@@ -180,6 +187,28 @@ func (e *Enforcer) newServer() *http.Server {
 		ConnState:                    e.follow,
 		ErrorLog:                     slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
 	}
+}
+
+func (e *Enforcer) newEveryday() *http1.Server {
+	return http1.New(http1.Options{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			e.ServeHTTP(w, r)
+			if c, ours := clientOf(r); ours {
+				c.owesBody.Store(false) // else the answer is the connection's last
+			}
+		}),
+		Fallback: e.ready.pass,
+		HeadRefused: func(secure *tls.Conn) {
+			if c := clientBelow(secure); c != nil {
+				e.headRefused(c)
+			}
+		},
+		HeaderTimeout:  e.limits.HeaderTimeout,
+		IdleTimeout:    e.limits.IdleTimeout,
+		MaxHeaderBytes: e.limits.MaxHeaderBytes,
+		Now:            e.now,
+		Logger:         e.log,
+	})
 }
 
 // Apply validates the state and makes it the current one for every request
@@ -251,12 +280,28 @@ func (e *Enforcer) Shutdown(ctx context.Context) error {
 	e.closing.Unlock()
 	e.clients.shutdown()
 
-	err := e.server.Shutdown(ctx)
+	err := e.drain(ctx)
 	e.flights.cutAll(errShutdown)
 	err = errors.Join(err, e.flights.wait(ctx))
 	_ = e.server.Close() // what the drain left over
+	if e.everyday != nil {
+		e.everyday.Close()
+	}
 	e.origins.Close()
 	return err
+}
+
+// drain lets both servers end what they serve.
+func (e *Enforcer) drain(ctx context.Context) error {
+	drained := make(chan error, 1)
+	go func() {
+		if e.everyday == nil {
+			drained <- nil
+			return
+		}
+		drained <- e.everyday.Shutdown(ctx)
+	}()
+	return errors.Join(e.server.Shutdown(ctx), <-drained)
 }
 
 var errShutdown = errors.New("the listener is shutting down")

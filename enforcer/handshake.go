@@ -1,6 +1,7 @@
 package enforcer
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -41,6 +42,10 @@ func (e *Enforcer) handshake(conn net.Conn) {
 	}
 	if e.metrics.Handshake != nil {
 		e.metrics.Handshake(cs.DidResume, nil)
+	}
+	if e.everyday != nil && cs.NegotiatedProtocol != "h2" {
+		go e.everyday.Serve(withClient(context.Background(), secure), secure) // on a stack that has not grown
+		return
 	}
 	e.ready.pass(secure)
 }

@@ -17,15 +17,16 @@ type upload struct {
 	count   atomic.Int64
 	ended   atomic.Bool // read to its end
 
-	mu     sync.Mutex // held while reading
-	closed bool
+	closed atomic.Bool
+
+	mu sync.Mutex // held while reading
 }
 
 // Read implements io.Reader.
 func (u *upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed {
+	if u.closed.Load() {
 		return 0, os.ErrClosed
 	}
 	n, err := u.body.Read(p)
@@ -41,14 +42,14 @@ var past = time.Unix(1, 0)
 
 // Close ends a Read that waits for the client, and all later ones. What is
 // left of the body stays where it is, so that over HTTP/1.1 the connection
-// serves no other request.
+// serves no other request. Only the first call does anything: by a later one the
+// connection may be at another request.
 func (u *upload) Close() error {
-	if u.ended.Load() {
+	if u.ended.Load() || u.closed.Swap(true) {
 		return nil
 	}
 	_ = u.control.SetReadDeadline(past)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.closed = true
 	return nil
 }

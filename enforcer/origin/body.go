@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/certvigil/certvigil/internal/field"
 )
 
 const (
@@ -188,8 +190,8 @@ func (r *Response) readTrailer() error {
 	}
 	if section != "" {
 		trailer := http.Header{}
-		if err := parseFields(section, trailer); err != nil {
-			return err
+		if err := field.Parse(section, trailer); err != nil {
+			return garbled("%w", err)
 		}
 		r.Trailer = allowedTrailers(trailer)
 	}
@@ -202,7 +204,7 @@ func announced(values []string) []string {
 	var names []string
 	for _, v := range values {
 		for name := range strings.SplitSeq(v, ",") {
-			if name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name)); token(name) && trailerAllowed(name) {
+			if name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name)); field.Token(name) && trailerAllowed(name) {
 				names = append(names, name)
 			}
 		}

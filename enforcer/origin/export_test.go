@@ -74,6 +74,3 @@ func Spares(p *Pool) (n int) {
 	}
 	return n
 }
-
-// Printable is what values are held to.
-var Printable = printable

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/field"
 )
 
 // maxHead bounds a response head, the informational ones before it included,
@@ -35,9 +36,9 @@ func readSection(r *bufio.Reader, budget *int) (string, error) {
 		if gathered != nil {
 			text = append(gathered, buf...) //nolint:gocritic // gathered is set anew below
 		}
-		end, err := sectionEnd(text)
+		end, err := field.SectionEnd(text)
 		if err != nil {
-			return "", err
+			return "", garbled("%w", err)
 		}
 		if taken := end - len(text) + len(buf); end > 0 {
 			section := string(text[:end-2])
@@ -77,23 +78,6 @@ func (s *silence) Error() string { return "waiting for the origin's answer: " + 
 // Unwrap returns the cause.
 func (s *silence) Unwrap() error { return s.cause }
 
-// sectionEnd returns the length of the section at the beginning of text, the
-// empty line included, or 0 if it is not complete.
-func sectionEnd(text []byte) (int, error) {
-	for start := 0; ; {
-		n := bytes.IndexByte(text[start:], '\n')
-		switch {
-		case n < 0:
-			return 0, nil
-		case n == 0 || text[start+n-1] != '\r':
-			return 0, garbled("a bare line feed")
-		case n == 1:
-			return start + 2, nil
-		}
-		start += n + 1
-	}
-}
-
 // A head is what the framing of a response depends on.
 type head struct {
 	status     int
@@ -114,8 +98,8 @@ func parseHead(section string, into http.Header) (head, error) {
 	if err != nil {
 		return h, err
 	}
-	if err := parseFields(rest, into); err != nil {
-		return h, err
+	if err := field.Parse(rest, into); err != nil {
+		return h, garbled("%w", err)
 	}
 	if err := h.framing(into, old); err != nil {
 		return h, err
@@ -133,7 +117,7 @@ func parseHead(section string, into http.Header) (head, error) {
 // statusLine reports whether the origin speaks HTTP/1.0.
 func (h *head) statusLine(s string) (old bool, err error) {
 	const version = len("HTTP/1.1")
-	if len(s) < version+4 || s[version] != ' ' || len(s) > version+4 && s[version+4] != ' ' || !printable(s) {
+	if len(s) < version+4 || s[version] != ' ' || len(s) > version+4 && s[version+4] != ' ' || !field.Printable(s) {
 		return false, garbled("status line %.40q", s)
 	}
 	switch s[:version] {
@@ -188,58 +172,6 @@ func (h *head) framing(fields http.Header, old bool) error {
 // (RFC 9112 §6.3).
 func (h *head) bodiless(method string) bool {
 	return method == http.MethodHead || h.status < 200 || h.status == http.StatusNoContent || h.status == http.StatusNotModified
-}
-
-// parseFields reads header lines, each with its line end, into a header. All
-// values share one string and one slice, as those of a request do.
-func parseFields(lines string, into http.Header) error {
-	values := make([]string, 0, strings.Count(lines, "\n"))
-	for lines != "" {
-		var l string
-		l, lines, _ = strings.Cut(lines, "\r\n")
-		name, value, found := strings.Cut(l, ":")
-		if !found || !token(name) {
-			// Folded lines and spaces before the colon are among these.
-			return garbled("header line %.40q", l)
-		}
-		value = strings.Trim(value, " \t") // and no carriage return
-		if !printable(value) {
-			return garbled("value of header %.40q", name)
-		}
-		name = textproto.CanonicalMIMEHeaderKey(name)
-		if before := into[name]; before != nil {
-			into[name] = append(before, value)
-			continue
-		}
-		values = append(values, value)
-		into[name] = values[len(values)-1 : len(values) : len(values)]
-	}
-	return nil
-}
-
-// printable reports whether s has no control character but tabs. It looks at
-// eight bytes at a time: most are long tokens.
-func printable(s string) bool {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	for len(s) >= 8 {
-		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-		del := x ^ 0x7f*ones
-		if suspicious := ((x-' '*ones)&^x | (del-ones)&^del) & high; suspicious != 0 && !printableBytes(s[:8]) {
-			return false
-		}
-		s = s[8:]
-	}
-	return printableBytes(s)
-}
-
-func printableBytes(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // hopByHop are the fields that end at the next hop (RFC 9110 §7.6.1), those

@@ -7,9 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/http/httpguts"
-
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/field"
 )
 
 // A Field is one header line.
@@ -43,21 +42,21 @@ type Request struct {
 // looked already; this is what stands between a mistake there and a request
 // that an origin takes for two.
 func (r *Request) check() error {
-	if !token(r.Method) {
+	if !field.Token(r.Method) {
 		return malformed("method %q", r.Method)
 	}
 	if !validTarget(r.Target) {
 		return malformed("target %q", r.Target)
 	}
-	if r.Host == "" || !visible(r.Host) {
+	if r.Host == "" || !field.Visible(r.Host) {
 		return malformed("host %q", r.Host)
 	}
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if !token(f.Name) {
+		if !field.Token(f.Name) {
 			return malformed("header name %q", f.Name)
 		}
-		if !printable(f.Value) {
+		if !field.Printable(f.Value) {
 			return malformed("value of header %q", f.Name)
 		}
 	}
@@ -71,34 +70,7 @@ func malformed(format string, args ...any) error {
 // validTarget reports whether s is a target in origin form. Spaces would end
 // it, and a fragment is no part of it: one reader's path is another's beginning.
 func validTarget(s string) bool {
-	return strings.HasPrefix(s, "/") && visible(s) && strings.IndexByte(s, '#') < 0
-}
-
-// token reports whether s is one (RFC 9110 §5.6.2).
-func token(s string) bool {
-	for i := range len(s) {
-		if !tokenBytes[s[i]] {
-			return false
-		}
-	}
-	return s != ""
-}
-
-var tokenBytes = func() (table [256]bool) {
-	for b := range table {
-		table[b] = b < 0x80 && httpguts.IsTokenRune(rune(b))
-	}
-	return table
-}()
-
-// visible reports whether s has neither spaces nor control characters.
-func visible(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
+	return strings.HasPrefix(s, "/") && field.Visible(s) && strings.IndexByte(s, '#') < 0
 }
 
 // writeHead writes the head of an HTTP/1.1 request. Errors stay in w.

@@ -19,20 +19,6 @@ import (
 	"github.com/certvigil/certvigil/internal/certtest"
 )
 
-func TestPrintable(t *testing.T) {
-	t.Parallel()
-	for length := range 20 {
-		for at := range length {
-			for b := range 256 {
-				s := strings.Repeat("a", at) + string([]byte{byte(b)}) + strings.Repeat("\xff", length-at-1)
-				if got, want := origin.Printable(s), b == '\t' || b >= ' ' && b != 0x7f; got != want {
-					t.Fatalf("%q: %v", s, got)
-				}
-			}
-		}
-	}
-}
-
 // secureOrigin is an https origin whose certificate is for origin.example and
 // 127.0.0.1.
 func secureOrigin(t *testing.T, second bool, change func(*tls.Config)) (*httptest.Server, *certtest.Certificate) {

@@ -26,6 +26,7 @@ var inner = []string{"internal/access", "internal/alert", "internal/alerting", "
 var mayImport = map[string][]string{
 	"internal/access":    {"internal/fault", "internal/glob"},
 	"internal/fault":     {},
+	"internal/field":     {},
 	"internal/alert":     {"internal/fault"},
 	"internal/cert":      {"internal/fault"},
 	"internal/crl":       {"internal/cert", "internal/fault"},
@@ -47,8 +48,9 @@ var mayImport = map[string][]string{
 	"notifier/slack":        {"internal/alert", "internal/egress", "internal/fault", "notifier", "templates"},
 	"notifier/webhook":      {"internal/alert", "internal/egress", "internal/fault", "notifier", "templates"},
 	"notifier/notifiertest": {"internal/alert", "notifier", "templates"},
-	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/ratelimit", "internal/san", "enforcer/origin", "templates"},
-	"enforcer/origin":       {"internal/egress", "internal/fault"},
+	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/ratelimit", "internal/san", "enforcer/http1", "enforcer/origin", "templates"},
+	"enforcer/http1":        {"internal/field"},
+	"enforcer/origin":       {"internal/egress", "internal/fault", "internal/field"},
 	"internal/accesslog":    {"enforcer", "internal/fault"},
 
 	"internal/store":           inner,

@@ -1,0 +1,228 @@
+package http1
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/certvigil/certvigil/internal/field"
+)
+
+// A conn is a connection that is being served.
+type conn struct {
+	server *Server
+	secure *tls.Conn
+	ctx    context.Context //nolint:containedctx // the connection's, as net/http has one
+	cancel context.CancelFunc
+	blank  *http.Request   // with ctx
+	socket syscall.RawConn // below TLS; nil if it has none
+
+	// turn counts the phases that the connection has been through, which follow
+	// each other in their order. Whoever moves it on owns what follows: so the
+	// watch can end a connection that waits, and never one that has ceased to.
+	turn atomic.Int64
+	sent atomic.Bool // the body of the request being served has been read to its end
+
+	first [1]byte // of a request
+
+	seen  int64 // the watch's own: turn, and since when
+	since time.Time
+}
+
+// The phases of a connection: turn modulo their number.
+const (
+	idle    = iota // waits for a request
+	heading        // has a part of a head
+	serving
+	phases
+)
+
+// over is the turn of a connection that is to serve nothing more.
+const over = -1
+
+func newConn(ctx context.Context, s *Server, secure *tls.Conn) *conn {
+	c := &conn{server: s, secure: secure}
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	c.blank = (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.ctx)
+	if sc, ok := deepest(secure.NetConn()).(syscall.Conn); ok {
+		c.socket, _ = sc.SyscallConn()
+	}
+	return c
+}
+
+// proceed enters the next phase; false: the connection is over.
+func (c *conn) proceed() bool {
+	turn := c.turn.Load()
+	return turn != over && c.turn.CompareAndSwap(turn, turn+1)
+}
+
+// serve serves requests until the connection ends, or until there is one that
+// is not for us: then more is true, and rest is what has been read of it.
+func (c *conn) serve() (rest []byte, more bool) {
+	var b *buffers
+	defer func() { b.release() }()
+	for {
+		if b == nil {
+			if _, err := c.secure.Read(c.first[:]); err != nil {
+				return nil, false
+			}
+			b = newBuffers(c)
+			b.in[0], b.filled = c.first[0], 1
+		}
+		if !c.proceed() {
+			return nil, false
+		}
+		size, ours := c.readHead(b)
+		if size < 0 || !c.proceed() {
+			return nil, false
+		}
+		if !ours || !b.parse(size) {
+			return append(rest, b.in[:b.filled]...), true
+		}
+		if !c.answer(b) || !c.proceed() {
+			return nil, false
+		}
+		if b.filled == 0 {
+			b.release()
+			b = nil
+		}
+	}
+}
+
+// readHead reads until b holds a head, and returns its size. It is negative if
+// the client has left or was too slow; ours is false for what is none of ours.
+func (c *conn) readHead(b *buffers) (size int, ours bool) {
+	for {
+		size, err := field.SectionEnd(b.in[:b.filled])
+		if err != nil || size > 0 {
+			return size, err == nil && size <= c.server.MaxHeaderBytes
+		}
+		if b.filled == len(b.in) {
+			return 0, false
+		}
+		n, err := c.secure.Read(b.in[b.filled:])
+		b.filled += n
+		if err != nil {
+			if c.server.HeadRefused != nil {
+				c.server.HeadRefused(c.secure)
+			}
+			return -1, false
+		}
+	}
+}
+
+// answer serves the request in b, and reports whether another one may follow.
+func (c *conn) answer(b *buffers) (again bool) {
+	defer func() {
+		if p := recover(); p != nil { // the answer is incomplete: it must not look whole
+			again = false
+			if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+				c.server.Logger.Error("panic while serving a request", "panic", p, "stack", string(debug.Stack()))
+			}
+		}
+	}()
+	b.response.begin()
+	c.sent.Store(b.body == nil)
+	c.server.Handler.ServeHTTP(&b.response, &b.request)
+	return b.response.finish() && c.rest(b)
+}
+
+// rest makes the connection ready for another request.
+func (c *conn) rest(b *buffers) bool {
+	if b.response.deadline.Load() && c.secure.SetReadDeadline(time.Time{}) != nil {
+		return false
+	}
+	return c.ctx.Err() == nil && !c.server.closing.Load()
+}
+
+// look ends what has waited for too long, and the request of a client that has
+// left. It is the watch's alone.
+func (c *conn) look(now time.Time) {
+	turn := c.turn.Load()
+	if turn != c.seen || c.since.IsZero() {
+		c.seen, c.since = turn, now
+		return
+	}
+	waited := now.Sub(c.since)
+	switch {
+	case turn == over:
+	case turn%phases == serving:
+		if c.sent.Load() && c.left() {
+			c.cancel()
+		}
+	case turn%phases == idle && turn > 0 && waited < c.server.IdleTimeout:
+	case (turn%phases == heading || turn == 0) && waited < c.server.HeaderTimeout:
+	default:
+		c.end(turn)
+	}
+}
+
+// dismiss ends the connection, unless it is serving a request.
+func (c *conn) dismiss() {
+	for turn := c.turn.Load(); turn != over && turn%phases != serving; turn = c.turn.Load() {
+		c.end(turn)
+	}
+}
+
+// end ends a connection that waits in this turn, unless it has ceased to.
+func (c *conn) end(turn int64) {
+	if c.turn.CompareAndSwap(turn, over) {
+		_ = c.secure.SetReadDeadline(past) // wakes it; an error says that it is closed
+	}
+}
+
+// past is a deadline that ends a call in progress.
+var past = time.Unix(1, 0)
+
+// buffers belong to a connection while it reads or serves a request.
+type buffers struct {
+	in     [maxHead]byte
+	filled int // of in, with what follows the head
+
+	conn     *conn
+	request  http.Request
+	body     *body // nil without
+	response response
+}
+
+// maxHead is the longest head that is served here.
+const maxHead = 8 << 10
+
+// maxKept bounds the header maps that are used again: clearing a large map costs
+// what filling it did.
+const maxKept = 64
+
+var pool = sync.Pool{New: func() any { return new(buffers) }}
+
+func newBuffers(c *conn) *buffers {
+	b, _ := pool.Get().(*buffers)
+	b.conn = c
+	b.response.attach(b)
+	return b
+}
+
+// release gives the buffers back; nil has none.
+func (b *buffers) release() {
+	if b == nil {
+		return
+	}
+	b.response.detach()
+	b.filled, b.conn, b.body = 0, nil, nil
+	fields := emptied(b.request.Header)
+	b.request = http.Request{Header: fields}
+	pool.Put(b)
+}
+
+// emptied returns a header to use again.
+func emptied(h http.Header) http.Header {
+	if h == nil || len(h) > maxKept {
+		return http.Header{}
+	}
+	clear(h)
+	return h
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package http1
+
+import "golang.org/x/sys/unix"
+
+const closedByPeer = unix.POLLHUP

@@ -1,0 +1,169 @@
+package http1
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options configure a Server. Handler, Fallback and the limits are required.
+type Options struct {
+	// Handler serves requests as it would net/http's, with three differences: no
+	// connection can be hijacked, no Content-Type is guessed, and request,
+	// headers and writer are used again after it has returned.
+	Handler http.Handler
+
+	// Fallback takes a connection over, for good. It is a *tls.Conn but for the
+	// type: NetConn, CloseWrite and ConnectionState are there. It must not block
+	// for longer than it takes to pass the connection on.
+	Fallback func(net.Conn)
+
+	HeadRefused func(*tls.Conn) // a client was hung up on in mid-head; may be nil
+
+	HeaderTimeout  time.Duration // for a head; for the first one from the handshake on
+	IdleTimeout    time.Duration // between requests
+	MaxHeaderBytes int           // of a head; longer ones are net/http's to refuse
+
+	Now    func() time.Time // for the Date of answers; default time.Now
+	Logger *slog.Logger     // default discards
+}
+
+// A Server serves connections. All methods may be called concurrently.
+type Server struct {
+	Options
+
+	closing atomic.Bool
+	watch   sync.Once
+	end     sync.Once
+	done    chan struct{} // closed by Close: the watch ends
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	empty chan struct{} // closed when the last one ends; nil while nobody waits
+}
+
+// New returns a server.
+func New(opts Options) *Server {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Server{Options: opts, done: make(chan struct{}), conns: map[*conn]struct{}{}}
+}
+
+// Serve serves a connection whose handshake is complete until it ends or has
+// been passed on. It closes it, unless it was passed on. Requests have a context
+// made of ctx, which ends when the client has left.
+func (s *Server) Serve(ctx context.Context, secure *tls.Conn) {
+	s.watch.Do(func() { go s.watchLoop() })
+	c := newConn(ctx, s, secure)
+	defer c.cancel()
+	if !s.add(c) {
+		_ = secure.Close()
+		return
+	}
+	defer s.remove(c)
+	if rest, more := c.serve(); more {
+		s.Fallback(&replay{Conn: secure, rest: rest})
+		return
+	}
+	_ = secure.Close()
+}
+
+// add reports false once the server is closing.
+func (s *Server) add(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if len(s.conns) == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+}
+
+// list appends the open connections to buf.
+func (s *Server) list(buf []*conn) []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		buf = append(buf, c)
+	}
+	return buf
+}
+
+// Shutdown ends connections that serve no request, and the others as soon as
+// they have answered. It returns when there are none left, or with ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing.Store(true)
+	if len(s.conns) == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.empty == nil {
+		s.empty = make(chan struct{})
+	}
+	empty := s.empty
+	s.mu.Unlock()
+	for _, c := range s.list(nil) {
+		c.dismiss()
+	}
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close closes all connections, whatever they do, and ends the server.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closing.Store(true)
+	s.mu.Unlock()
+	s.end.Do(func() { close(s.done) })
+	for _, c := range s.list(nil) {
+		_ = c.secure.NetConn().Close()
+	}
+}
+
+const (
+	minWatch = 20 * time.Millisecond
+	maxWatch = 250 * time.Millisecond
+)
+
+// watchLoop goes by the ticker's clock, which no change of the wall clock moves.
+func (s *Server) watchLoop() {
+	tick := time.NewTicker(min(max(min(s.HeaderTimeout, s.IdleTimeout)/8, minWatch), maxWatch))
+	defer tick.Stop()
+	var round []*conn
+	for {
+		select {
+		case now := <-tick.C:
+			round = s.list(round[:0])
+			for _, c := range round {
+				c.look(now)
+			}
+			clear(round)
+		case <-s.done:
+			return
+		}
+	}
+}
