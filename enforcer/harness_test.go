@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
+	"flag"
 	"io"
 	"log/slog"
 	"net"
@@ -103,8 +104,12 @@ func newGuard(t testing.TB, change ...func(*enforcer.State)) *guard {
 	return newGuardWith(t, enforcer.Options{}, change...)
 }
 
+// netHTTP has every test run on net/http alone.
+var netHTTP = flag.Bool("nethttp", false, "leave all of HTTP/1.1 to net/http")
+
 func newGuardWith(t testing.TB, opts enforcer.Options, change ...func(*enforcer.State)) *guard {
 	t.Helper()
+	opts.NetHTTPOnly = opts.NetHTTPOnly || *netHTTP
 	g := &guard{
 		t: t, clock: &clock{now: time.Now().UTC()}, log: &log{},
 		ca:       certtest.NewCA(certtest.CommonName("Access Testing CA")),

@@ -223,6 +223,7 @@ func (a *App) enforcerOptions() enforcer.Options {
 		HandshakeTimeout: l.HandshakeTimeout.Duration, HeaderTimeout: l.HeaderTimeout.Duration, BodyTimeout: l.BodyTimeout.Duration,
 		IdleTimeout: l.IdleTimeout.Duration, ConnectionLifetime: l.ConnectionLifetime.Duration,
 		MaxHeaderBytes: l.HeaderBytes, MaxChainBytes: l.ChainBytes, MaxHandshakes: l.Handshakes,
+		NetHTTPOnly: !a.cfg.Enforcer.HTTP1FastPath,
 	}
 	o.Renewer = clientRenewals{inventory.New(a.store, a.o.Now)}
 	o.Sighted = a.sightings.note

@@ -124,6 +124,7 @@ func fixed(cfg *config.Config) []setting {
 		{"admin.listen", strconv.Quote(cfg.Admin.Listen)},
 		{"admin.account_id", strconv.Quote(cfg.Admin.AccountID)},
 		{"enforcer.listen", strconv.Quote(cfg.Enforcer.Listen)},
+		{"enforcer.http1_fast_path", strconv.FormatBool(cfg.Enforcer.HTTP1FastPath)},
 		{"enforcer.limits.handshake_timeout", strconv.Quote(l.HandshakeTimeout.String())},
 		{"enforcer.limits.header_timeout", strconv.Quote(l.HeaderTimeout.String())},
 		{"enforcer.limits.body_timeout", strconv.Quote(l.BodyTimeout.String())},

@@ -89,6 +89,7 @@ type Enforcer struct {
 	RequireEKU      bool          `toml:"require_eku"`
 	TrustedProxies  []string      `toml:"trusted_proxies"`
 	SessionTickets  bool          `toml:"session_tickets"`
+	HTTP1FastPath   bool          `toml:"http1_fast_path"`   // false: net/http serves all of HTTP/1.1
 	CRLStale        string        `toml:"crl_stale"`         // CRLDeny or CRLKeep
 	CRLGrace        Duration      `toml:"crl_grace"`         // 0: one more validity period of each list, at most 7 days
 	KeyRotation     Duration      `toml:"key_rotation"`      // at least a day

@@ -16,9 +16,9 @@ func Default() Config {
 		Enforcer: Enforcer{
 			Listen:         "127.0.0.1:8443",
 			Issuer:         "https://gateway.example.com",
-			SessionTickets: true,
-			CRLStale:       CRLDeny,
-			KeyRotation:    days(42),
+			SessionTickets: true, HTTP1FastPath: true,
+			CRLStale:    CRLDeny,
+			KeyRotation: days(42),
 
 			AccessLogSample: 1,
 			Limits:          defaultLimits(),
