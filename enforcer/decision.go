@@ -12,7 +12,7 @@ import (
 type subject struct {
 	client *client
 	host   string     // as spelled by the request
-	target *url.URL   // a copy
+	target url.URL    // a copy
 	addr   netip.Addr // of the client behind trusted proxies
 
 	preflight bool // asks for what CORS preflights ask
@@ -63,7 +63,7 @@ func (s *snapshot) judgeTracing(sub *subject, now time.Time, trace *[]step) deci
 	d.site, d.name = route.site, route.name
 	d.verdict = s.verdict(sub.client, route.set, now)
 	d.until = d.verdict.until
-	app, ambiguous := route.site.application(sub.target)
+	app, ambiguous := route.site.application(&sub.target)
 	switch {
 	case ambiguous:
 		d.reason, d.status = ReasonBadPath, http.StatusBadRequest

@@ -23,7 +23,7 @@ var (
 func Strip(h http.Header) {
 	var o outgoing
 	o.passOn(h, nil)
-	o.setIdentity(&exchange{}, h["Cookie"])
+	o.setIdentity(&exchange{cookies: h["Cookie"]})
 	clear(h)
 	for _, f := range o.fields {
 		h[f.Name] = append(h[f.Name], f.Value)
@@ -90,7 +90,7 @@ type Judge struct {
 // NewJudge returns a judge for a client that has presented chain.
 func NewJudge(e *Enforcer, host string, chain ...*x509.Certificate) *Judge {
 	c := &client{name: host, chain: chain, addr: netip.MustParseAddr("127.0.0.1")}
-	return &Judge{e, subject{client: c, host: host, target: &url.URL{Path: "/"}, addr: c.addr}}
+	return &Judge{e, subject{client: c, host: host, target: url.URL{Path: "/"}, addr: c.addr}}
 }
 
 // Judge returns the status of a request.

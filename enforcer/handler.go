@@ -48,9 +48,8 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // newFlight takes of a request what its admission depends on. Client and
 // snapshot may be nil: then the request gets no further than to its refusal.
 func newFlight(c *client, s *snapshot, r *http.Request, cancel context.CancelCauseFunc) *flight {
-	target := *r.URL
 	f := &flight{
-		subject: subject{client: c, host: r.Host, target: &target, preflight: isPreflight(r)},
+		subject: subject{client: c, host: r.Host, target: *r.URL, preflight: isPreflight(r)},
 		cancel:  cancel,
 	}
 	if c == nil || s == nil {
@@ -75,7 +74,7 @@ func (e *Enforcer) pass(w http.ResponseWriter, r *http.Request, f *flight, s *sn
 		e.metrics.Request(d.app.name, true, d.reason)
 	}
 	x := &exchange{
-		flight: f, snapshot: s, app: d.app, sent: sentCookie(r),
+		flight: f, snapshot: s, app: d.app, cookies: r.Header["Cookie"],
 		trustedPeer: isTrusted(f.client.addr, s.trusted),
 	}
 	if err := e.identify(x, d); err != nil {

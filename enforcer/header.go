@@ -114,17 +114,15 @@ func namesOurCookie(s string) bool {
 
 func separates(b byte) bool { return b <= ' ' || b == ',' || b == '"' || b == ';' }
 
-// sentCookie returns the value of the client's own CF_Authorization cookie. It
-// admits nobody; it only tells whether the client needs a newer one.
-func sentCookie(r *http.Request) string {
-	if len(r.Header["Cookie"]) == 0 {
-		return ""
+// hasCookie reports whether the client has that CF_Authorization cookie. It admits
+// nobody; it only tells whether the client needs a newer one.
+func hasCookie(lines []string, pair string) bool {
+	for _, line := range lines {
+		if strings.Contains(line, pair) {
+			return true
+		}
 	}
-	cookie, err := r.Cookie(cookieName)
-	if err != nil {
-		return ""
-	}
-	return cookie.Value
+	return false
 }
 
 func isTrusted(addr netip.Addr, trusted []netip.Prefix) bool {

@@ -54,7 +54,7 @@ func (o *outgoing) prepare(w http.ResponseWriter, in *http.Request, x *exchange)
 	}
 	o.passOn(in.Header, x.app.owned)
 	o.setForwarded(x, in)
-	o.setIdentity(x, in.Header["Cookie"])
+	o.setIdentity(x)
 	q.Fields = o.fields
 }
 
@@ -149,8 +149,8 @@ func (o *outgoing) set(name, value string) {
 	o.fields = append(o.fields, origin.Field{Name: name, Value: value})
 }
 
-func (o *outgoing) setIdentity(x *exchange, cookies []string) {
-	cookies = stripCookie(cookies)
+func (o *outgoing) setIdentity(x *exchange) {
+	cookies := stripCookie(x.cookies)
 	if x.assertion.value != "" {
 		o.set(headerAssertion, x.assertion.value)
 		// The cookie carries the short-lived token too: nothing that lives

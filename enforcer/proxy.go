@@ -22,11 +22,11 @@ type exchange struct {
 	snapshot    *snapshot
 	app         *application
 	trustedPeer bool
-	assertion   token  // for the origin; the zero value sends none
-	session     token  // for the client's cookie
-	sent        string // the cookie that the client has
-	certificate bool   // forward the client's certificate
-	told        fields // of the client's certificate, as the application asks
+	assertion   token    // for the origin; the zero value sends none
+	session     token    // for the client's cookie
+	cookies     []string // as the client sent them
+	certificate bool     // forward the client's certificate
+	told        fields   // of the client's certificate, as the application asks
 }
 
 // identify settles what the origin is told. Only a verified certificate is
@@ -193,7 +193,7 @@ func trail(w http.ResponseWriter, rc *http.ResponseController, res *origin.Respo
 // handOverCookie gives the client its session token, if it has not got it.
 // (Not written beforehand: an informational response would carry it off.)
 func (x *exchange) handOverCookie(h http.Header) {
-	if x.session.cookie != "" && x.sent != x.session.value {
+	if x.session.cookie != "" && !hasCookie(x.cookies, x.session.pair()) {
 		h["Set-Cookie"] = append(h["Set-Cookie"], x.session.cookie)
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/field"
+	"github.com/certvigil/certvigil/internal/socket"
 )
 
 // A conn is a connection that is being served.
@@ -19,8 +19,8 @@ type conn struct {
 	secure *tls.Conn
 	ctx    context.Context //nolint:containedctx // the connection's, as net/http has one
 	cancel context.CancelFunc
-	blank  *http.Request   // with ctx
-	socket syscall.RawConn // below TLS; nil if it has none
+	blank  *http.Request // with ctx
+	probe  socket.Probe  // the watch's
 
 	// turn counts the phases that the connection has been through, which follow
 	// each other in their order. Whoever moves it on owns what follows: so the
@@ -49,9 +49,7 @@ func newConn(ctx context.Context, s *Server, secure *tls.Conn) *conn {
 	c := &conn{server: s, secure: secure}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	c.blank = (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.ctx)
-	if sc, ok := deepest(secure.NetConn()).(syscall.Conn); ok {
-		c.socket, _ = sc.SyscallConn()
-	}
+	c.probe.Init(secure)
 	return c
 }
 
@@ -152,7 +150,7 @@ func (c *conn) look(now time.Time) {
 	switch {
 	case turn == over:
 	case turn%phases == serving:
-		if c.sent.Load() && c.left() {
+		if c.sent.Load() && c.probe.Left() {
 			c.cancel()
 		}
 	case turn%phases == idle && turn > 0 && waited < c.server.IdleTimeout:

@@ -5,10 +5,9 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/certvigil/certvigil/internal/socket"
 )
 
 const bufferSize = 4 << 10
@@ -28,11 +27,7 @@ type conn struct {
 	reused    bool
 	idleSince time.Time
 
-	socket syscall.RawConn
-	peek   func(fd uintptr) // sets alive
-	peeked [1]byte
-	alive  bool
-
+	probe socket.Probe
 	raw   net.Conn // below TLS
 	abort func()   // cut
 }
@@ -42,14 +37,8 @@ func newConn(h *host, nc net.Conn) *conn {
 	if secure, ok := nc.(*tls.Conn); ok {
 		c.raw = secure.NetConn()
 	}
-	if sc, ok := c.raw.(syscall.Conn); ok {
-		c.socket, _ = sc.SyscallConn()
-	}
+	c.probe.Init(nc)
 	c.abort = c.cut
-	c.peek = func(fd uintptr) {
-		_, _, err := unix.Recvfrom(int(fd), c.peeked[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		c.alive = err == unix.EAGAIN
-	}
 	return c
 }
 
@@ -71,17 +60,6 @@ func (c *conn) letGo() {
 	readers.Put(c.r)
 	writers.Put(c.w)
 	c.r, c.w = nil, nil
-}
-
-// quiet reports whether the origin has neither closed an idle connection nor
-// sent anything on it: bytes that nobody asked for would be taken for the
-// answer to the next request.
-func (c *conn) quiet() bool {
-	if c.socket == nil {
-		return false
-	}
-	c.alive = false
-	return c.socket.Control(c.peek) == nil && c.alive
 }
 
 // cut ends every read and write at once. (Closing the TLS connection would

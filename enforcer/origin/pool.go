@@ -122,7 +122,8 @@ func clientTLS(t *Target) *tls.Config {
 }
 
 // take returns the idle connection that was used last and is still alive, or
-// nil. (Last in, first out: what a burst needed ages at the other end.)
+// nil. (Last in, first out: what a burst needed ages at the other end.) Bytes that
+// nobody asked for would be taken for the answer to the next request.
 func (h *host) take() *conn {
 	for {
 		h.mu.Lock()
@@ -135,7 +136,7 @@ func (h *host) take() *conn {
 		h.idle[n-1] = nil
 		h.idle = h.idle[:n-1]
 		h.mu.Unlock()
-		if h.pool.now().Sub(c.idleSince) < h.pool.idleTimeout && c.quiet() {
+		if h.pool.now().Sub(c.idleSince) < h.pool.idleTimeout && c.probe.Quiet() {
 			c.reused = true
 			return c
 		}

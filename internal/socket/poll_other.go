@@ -1,6 +1,6 @@
 //go:build !linux
 
-package http1
+package socket
 
 import "golang.org/x/sys/unix"
 
