@@ -32,8 +32,8 @@ func (p *Probe) Init(nc net.Conn) {
 		p.raw, _ = sc.SyscallConn()
 	}
 	p.poll = func(fd uintptr) {
-		p.fds[0].Fd, p.fds[0].Revents = int32(fd), 0 //nolint:gosec // file descriptors are small
-		for p.err = unix.EINTR; p.err == unix.EINTR; {
+		p.fds[0].Fd, p.fds[0].Revents = int32(fd), 0   //nolint:gosec // file descriptors are small
+		for p.err = unix.EINTR; p.err == unix.EINTR; { //nolint:errorlint // as x/sys returns it
 			_, p.err = unix.Poll(p.fds[:], 0)
 		}
 	}
