@@ -82,7 +82,9 @@ func (c *conn) serve() (rest []byte, more bool) {
 		if !ours || !b.parse(size) {
 			return append(rest, b.in[:b.filled]...), true
 		}
-		if !c.answer(b) || !c.proceed() {
+		// The order matters: Shutdown either finds a connection that waits, or is
+		// noticed here.
+		if !c.answer(b) || !c.proceed() || c.server.closing.Load() {
 			return nil, false
 		}
 		if b.filled == 0 {
@@ -106,7 +108,7 @@ func (c *conn) readHead(b *buffers) (size int, ours bool) {
 		n, err := c.secure.Read(b.in[b.filled:])
 		b.filled += n
 		if err != nil {
-			if c.server.HeadRefused != nil {
+			if c.server.HeadRefused != nil && !c.server.closing.Load() {
 				c.server.HeadRefused(c.secure)
 			}
 			return -1, false
@@ -135,7 +137,7 @@ func (c *conn) rest(b *buffers) bool {
 	if b.response.deadline.Load() && c.secure.SetReadDeadline(time.Time{}) != nil {
 		return false
 	}
-	return c.ctx.Err() == nil && !c.server.closing.Load()
+	return c.ctx.Err() == nil
 }
 
 // look ends what has waited for too long, and the request of a client that has
