@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/binary"
+	"flag"
 	"slices"
 	"strings"
 	"testing"
@@ -70,6 +71,9 @@ func many(from, n int) []inventory.NewItem {
 	return list
 }
 
+// stored is how many certificates the benchmarks have beside those they are about.
+var stored = flag.Int("stored", 100_000, "certificates in the store of a benchmark")
+
 // fill imports n certificates of which none is due.
 func fill(b *testing.B, s *store.Store, n int) {
 	b.Helper()
@@ -92,9 +96,25 @@ func fill(b *testing.B, s *store.Store, n int) {
 
 func BenchmarkScan_NothingDue(b *testing.B) {
 	s := open(b)
-	fill(b, s, 100_000)
+	fill(b, s, *stored)
 	for b.Loop() {
 		if err := s.Scan(b.Context(), start, func([]alert.Candidate) alert.Plan { return alert.Plan{} }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkScan_1000Due has some of many become due, as on any day.
+func BenchmarkScan_1000Due(b *testing.B) {
+	s := open(b)
+	fill(b, s, *stored)
+	for n := *stored; b.Loop(); n += 1000 {
+		b.StopTimer()
+		if _, err := s.AddItems(b.Context(), many(n, 1000)); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if err := s.Scan(b.Context(), start, func(c []alert.Candidate) alert.Plan { return one("mail", c) }); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -121,7 +141,7 @@ func BenchmarkScan_10000Due(b *testing.B) {
 
 func BenchmarkHasDue(b *testing.B) {
 	s := open(b)
-	fill(b, s, 100_000)
+	fill(b, s, *stored)
 	for b.Loop() {
 		if due, err := s.HasDue(b.Context(), start); err != nil || due {
 			b.Fatal(due, err)
