@@ -197,7 +197,10 @@ const maxHead = 8 << 10
 // what filling it did.
 const maxKept = 64
 
-var pool = sync.Pool{New: func() any { return new(buffers) }}
+var pool interface { // as tests count
+	Get() any
+	Put(x any)
+} = &sync.Pool{New: func() any { return new(buffers) }}
 
 func newBuffers(c *conn) *buffers {
 	b, _ := pool.Get().(*buffers)
