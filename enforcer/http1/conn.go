@@ -125,6 +125,7 @@ func (c *conn) answer(b *buffers) (again bool) {
 				c.server.Logger.Error("panic while serving a request", "panic", p, "stack", string(debug.Stack()))
 			}
 		}
+		c.leave(b.body, again)
 	}()
 	b.response.begin()
 	c.sent.Store(b.body == nil)
@@ -140,12 +141,27 @@ func (c *conn) rest(b *buffers) bool {
 	return c.ctx.Err() == nil
 }
 
+// leave ends the body of a request that is over. If no other one follows,
+// somebody may still be waiting for more of it.
+func (c *conn) leave(b *body, again bool) {
+	if b == nil {
+		return
+	}
+	if !again {
+		_ = c.secure.SetReadDeadline(past)
+	}
+	b.end()
+}
+
 // look ends what has waited for too long, and the request of a client that has
 // left. It is the watch's alone.
 func (c *conn) look(now time.Time) {
 	turn := c.turn.Load()
 	if turn != c.seen || c.since.IsZero() {
-		c.seen, c.since = turn, now
+		if turn != heading || c.since.IsZero() { // the first head's time runs since the handshake
+			c.since = now
+		}
+		c.seen = turn
 		return
 	}
 	waited := now.Sub(c.since)

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -104,7 +106,8 @@ func (b *buffers) framing() bool {
 		return false
 	}
 	if r.ContentLength = n; n > 0 {
-		b.body = &body{from: b, left: n}
+		b.body = &body{from: b}
+		b.body.left.Store(n)
 		r.Body = b.body
 	}
 	return true
@@ -113,16 +116,24 @@ func (b *buffers) framing() bool {
 // A body is that of a request, in one piece of announced length. It is not used
 // again: whoever sends it on may close it late.
 type body struct {
-	from *buffers
-	left int64
+	left atomic.Int64
+
+	mu   sync.Mutex // held while reading
+	from *buffers   // nil once they are another request's
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (n int, err error) {
-	if b.left == 0 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left := b.left.Load()
+	switch {
+	case b.from == nil:
+		return 0, http.ErrBodyReadAfterClose
+	case left == 0:
 		return 0, io.EOF
 	}
-	p = p[:min(int64(len(p)), b.left)]
+	p = p[:min(int64(len(p)), left)]
 	in := b.from
 	if in.filled > 0 {
 		n = copy(p, in.in[:in.filled])
@@ -130,7 +141,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 	} else {
 		n, err = in.conn.secure.Read(p)
 	}
-	if b.left -= int64(n); b.left == 0 {
+	if b.left.Add(-int64(n)) == 0 {
 		in.conn.sent.Store(true)
 		return n, io.EOF
 	}
@@ -138,6 +149,14 @@ func (b *body) Read(p []byte) (n int, err error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
+}
+
+// end makes sure that nobody reads any more of it, and takes what is another
+// request's, or another client's, for a part of it.
+func (b *body) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.from = nil
 }
 
 // Close implements io.Closer. What is left of the body stays where it is.

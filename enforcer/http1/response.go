@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/certvigil/certvigil/internal/field"
 )
 
@@ -70,7 +72,9 @@ func (w *response) WriteHeader(status int) {
 	switch {
 	case w.status != 0:
 		return
-	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
+	case status < 100 || status > 999:
+		panic("no status: " + strconv.Itoa(status)) // as by net/http
+	case status < 200 && status != http.StatusSwitchingProtocols:
 		w.writeHead(status)
 		_ = w.w.Flush() // an error stays
 		return
@@ -91,13 +95,14 @@ func (w *response) settle() {
 	w.chunked = !w.empty && w.length < 0
 	for _, line := range w.header["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
-			w.promised = append(w.promised, http.CanonicalHeaderKey(strings.Trim(name, " \t")))
+			if name = http.CanonicalHeaderKey(strings.Trim(name, " \t")); httpguts.ValidTrailerHeader(name) {
+				w.promised = append(w.promised, name)
+			}
 		}
 	}
-	options := w.header["Connection"]
 	// A switch of protocols cannot be asked for here: after one that nobody asked
 	// for, no byte is to be taken for a request.
-	w.last = len(options) == 1 && options[0] == "close" || w.status == http.StatusSwitchingProtocols ||
+	w.last = httpguts.HeaderValuesContainsToken(w.header["Connection"], "close") || w.status == http.StatusSwitchingProtocols ||
 		w.to.conn.server.closing.Load() || !w.drain()
 }
 
@@ -105,14 +110,15 @@ func (w *response) settle() {
 // request can be found; false if there is too much of it.
 func (w *response) drain() bool {
 	b := w.to.body
-	if b == nil || b.left == 0 {
+	switch {
+	case b == nil || b.left.Load() == 0:
 		return true
-	}
-	if w.duplex || b.left > maxDrained {
+	case w.duplex || b.left.Load() > maxDrained:
 		return false
 	}
 	_, err := io.Copy(io.Discard, b)
-	return err == nil && b.left == 0
+	b.end() // the handler must not take it for empty
+	return err == nil
 }
 
 // bodiless reports whether answers with that status have no body (RFC 9112 §6.3).
@@ -124,7 +130,7 @@ func bodiless(status int) bool {
 func (w *response) writeHead(status int) {
 	line := append(w.w.AvailableBuffer(), "HTTP/1.1 "...)
 	line = strconv.AppendInt(line, int64(status), 10)
-	line = append(append(append(line, ' '), http.StatusText(status)...), "\r\n"...)
+	line = append(append(append(line, ' '), reason(status)...), "\r\n"...)
 	_, _ = w.w.Write(line)
 	w.names = w.names[:0]
 	for name := range w.header {
@@ -142,18 +148,24 @@ func (w *response) writeHead(status int) {
 	_, _ = w.w.WriteString("\r\n")
 }
 
+// reason returns what net/http says of a status.
+func reason(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return text
+	}
+	return "status code " + strconv.Itoa(status)
+}
+
 // omits reports whether a field is not to be in the head: what is about the
-// framing is written anew, and trailers come later.
+// framing is written anew, and trailers that are not announced come later.
 func (w *response) omits(name string, status int) bool {
 	switch name {
-	case "Connection", "Transfer-Encoding":
+	case "Connection", "Transfer-Encoding", "Content-Length":
 		return true
-	case "Content-Length":
-		return w.length < 0 || bodiless(status)
 	case "Content-Type":
 		return status == http.StatusNotModified // as net/http has it
 	}
-	return strings.HasPrefix(name, http.TrailerPrefix) || slices.Contains(w.promised, name)
+	return strings.HasPrefix(name, http.TrailerPrefix)
 }
 
 func (w *response) writeOurs() {
@@ -165,8 +177,13 @@ func (w *response) writeOurs() {
 	if w.last {
 		_, _ = w.w.WriteString("Connection: close\r\n")
 	}
-	if w.chunked {
+	switch {
+	case w.chunked:
 		_, _ = w.w.WriteString("Transfer-Encoding: chunked\r\n")
+	case w.length >= 0 && !bodiless(w.status):
+		length := append(w.w.AvailableBuffer(), "Content-Length: "...)
+		length = strconv.AppendInt(length, w.length, 10)
+		_, _ = w.w.Write(append(length, "\r\n"...))
 	}
 }
 
@@ -197,15 +214,16 @@ func (w *response) Write(p []byte) (int, error) {
 	switch {
 	case len(p) == 0:
 		return 0, nil
-	case w.empty && !bodiless(w.status):
-		return len(p), nil // HEAD
-	case w.empty:
+	case bodiless(w.status):
 		return 0, http.ErrBodyNotAllowed
-	case w.length >= 0 && int64(len(p)) > w.length-w.written:
-		return 0, http.ErrContentLength
 	}
-	w.written += int64(len(p))
-	if !w.chunked {
+	w.written += int64(len(p)) // refused or not: after a gap nothing may follow
+	switch {
+	case w.length >= 0 && w.written > w.length:
+		return 0, http.ErrContentLength
+	case w.empty:
+		return len(p), nil // HEAD
+	case !w.chunked:
 		return w.w.Write(p)
 	}
 	_, _ = w.w.Write(append(strconv.AppendInt(w.w.AvailableBuffer(), int64(len(p)), 16), "\r\n"...))
@@ -239,14 +257,13 @@ func (w *response) SetReadDeadline(t time.Time) error {
 // request and answer have come to their announced ends.
 func (w *response) finish() bool {
 	if w.status == 0 {
-		w.header["Content-Length"] = []string{"0"}
-		w.WriteHeader(http.StatusOK)
+		w.sayNothing()
 	}
 	if w.chunked {
 		w.writeTrailers()
 	}
 	body := w.to.body
-	unread := body != nil && body.left > 0
+	unread := body != nil && body.left.Load() > 0
 	whole := w.w.Flush() == nil && (w.empty || w.chunked || w.written == w.length)
 	if whole && unread {
 		// Closed with something unread, the kernel would send a reset, by which the
@@ -255,6 +272,20 @@ func (w *response) finish() bool {
 		time.Sleep(linger)
 	}
 	return whole && !unread && !w.last
+}
+
+// sayNothing writes the head of an answer of which the handler has written
+// nothing. It is empty, unless the handler has announced something else.
+func (w *response) sayNothing() {
+	_, said := w.header["Content-Length"]
+	said = said || w.to.request.Method == http.MethodHead || len(w.header["Trailer"]) > 0
+	for name := range w.header {
+		said = said || strings.HasPrefix(name, http.TrailerPrefix)
+	}
+	if !said {
+		w.header["Content-Length"] = []string{"0"}
+	}
+	w.WriteHeader(http.StatusOK)
 }
 
 func (w *response) writeTrailers() {

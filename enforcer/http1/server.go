@@ -13,9 +13,12 @@ import (
 
 // Options configure a Server. Handler, Fallback and the limits are required.
 type Options struct {
-	// Handler serves requests as it would net/http's, with three differences: no
-	// connection can be hijacked, no Content-Type is guessed, and request,
-	// headers and writer are used again after it has returned.
+	// Handler serves requests as it would net/http's, with some differences. No
+	// connection can be hijacked. No Content-Type is guessed, nor the length of a
+	// short answer, and what the header says of the framing and the connection is
+	// heard in Content-Length and "Connection: close" alone. Requests have neither
+	// RemoteAddr nor TLS, and their context lasts as long as the connection.
+	// Request, headers and writer are used again after the handler has returned.
 	Handler http.Handler
 
 	// Fallback takes a connection over, for good. It is a *tls.Conn but for the
