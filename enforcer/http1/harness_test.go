@@ -39,7 +39,7 @@ type service struct {
 // same handler, say so.
 func newService(t testing.TB, handler http.HandlerFunc, options ...func(*http1.Options)) *service {
 	t.Helper()
-	s := &service{l: listen(t), passed: &passed{conns: make(chan net.Conn)}}
+	s := &service{l: listen(t), passed: &passed{conns: make(chan net.Conn, 8), done: make(chan struct{})}}
 	opts := http1.Options{
 		Handler: handler, Fallback: func(c net.Conn) { s.passed.conns <- c },
 		HeaderTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
@@ -48,7 +48,7 @@ func newService(t testing.TB, handler http.HandlerFunc, options ...func(*http1.O
 		o(&opts)
 	}
 	s.Server = http1.New(opts)
-	standard := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	standard := &http.Server{ReadHeaderTimeout: time.Minute, MaxHeaderBytes: opts.MaxHeaderBytes, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Served-By", "net/http")
 		handler(w, r)
 	})}
@@ -81,11 +81,27 @@ func (s *service) accept() {
 }
 
 // passed is a listener of connections that are passed on.
-type passed struct{ conns chan net.Conn }
+type passed struct {
+	conns chan net.Conn
+	done  chan struct{}
+	end   sync.Once
+}
 
-func (p *passed) Accept() (net.Conn, error) { return <-p.conns, nil }
-func (p *passed) Close() error              { return nil }
-func (p *passed) Addr() net.Addr            { return &net.TCPAddr{} }
+func (p *passed) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *passed) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *passed) Close() error {
+	p.end.Do(func() { close(p.done) })
+	return nil
+}
 
 func listen(t testing.TB) net.Listener {
 	t.Helper()
