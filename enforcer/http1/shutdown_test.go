@@ -59,6 +59,26 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// TestShutdownUpload: a body that is still coming is not cut off.
+func TestShutdownUpload(t *testing.T) {
+	t.Parallel()
+	s := newService(t, echo)
+	c := s.dial(t)
+	c.kept()
+	c.send(post("/a", "10", "hello"))
+	eventually(t, "it is served", func() bool { return s.Serving() == 1 })
+	done := shut(t, s)
+	s.dial(t).ended()                 // closing has begun
+	time.Sleep(50 * time.Millisecond) // for it to go by all connections
+	c.send("world")
+	if !c.expect("POST /a helloworld").Close {
+		t.Error("the answer does not say that it is the last")
+	}
+	if err := within(t, "the end", done); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestShutdownLate: what is still busy when the context ends is said.
 func TestShutdownLate(t *testing.T) {
 	t.Parallel()
