@@ -26,7 +26,7 @@ func shut(t *testing.T, s *service) <-chan error {
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	h := newWaiting()
-	s := newService(t, h.serve)
+	s := newService(t, h.serve, func(o *http1.Options) { o.HeadRefused = func(*tls.Conn) { t.Error("a head was refused") } })
 	fresh, idle, begun, busy := s.dial(t), s.dial(t), s.dial(t), s.dial(t)
 	idle.kept()
 	begun.kept()
