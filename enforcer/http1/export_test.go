@@ -61,16 +61,6 @@ func (ended) Close() error { return nil }
 // Conns returns the number of connections that are being served.
 func (s *Server) Conns() int { return len(s.list(nil)) }
 
-// Serving returns the number of those that serve a request just now.
-func (s *Server) Serving() (n int) {
-	for _, c := range s.list(nil) {
-		if turn := c.turn.Load(); turn != over && turn%phases == serving {
-			n++
-		}
-	}
-	return n
-}
-
 // Held returns the number of buffers that connections hold.
 func Held() int { return int(held.Load()) }
 

@@ -62,11 +62,14 @@ func TestShutdown(t *testing.T) {
 // TestShutdownUpload: a body that is still coming is not cut off.
 func TestShutdownUpload(t *testing.T) {
 	t.Parallel()
-	s := newService(t, echo)
+	began := make(chan struct{}, 1)
+	s := newService(t, func(w http.ResponseWriter, r *http.Request) {
+		began <- struct{}{}
+		echo(w, r)
+	})
 	c := s.dial(t)
-	c.kept()
 	c.send(post("/a", "10", "hello"))
-	eventually(t, "it is served", func() bool { return s.Serving() == 1 })
+	within(t, "the request", began)
 	done := shut(t, s)
 	s.dial(t).ended()                 // closing has begun
 	time.Sleep(50 * time.Millisecond) // for it to go by all connections

@@ -66,12 +66,13 @@ func TestHeaderTimeout(t *testing.T) {
 	t.Parallel()
 	for _, later := range []bool{false, true} {
 		s, refused := hurried(t, short, time.Minute)
+		start := time.Now()
 		c := s.dial(t)
 		if later {
 			c.kept()
 			time.Sleep(2 * short) // an idle connection owes no head
+			start = time.Now()
 		}
-		start := time.Now()
 		go func() {
 			for _, b := range []byte(get("/" + string(make([]byte, 4000)))) {
 				if _, err := c.Write([]byte{b}); err != nil {
