@@ -19,7 +19,7 @@ func hurried(t *testing.T, header, idle time.Duration) (s *service, refused *ato
 	}), refused
 }
 
-const short = 400 * time.Millisecond
+const short = time.Second
 
 // lasted fails unless the connection has ended of itself after the limit, and
 // long before the other one.
