@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -144,6 +145,9 @@ func (b *body) Read(p []byte) (n int, err error) {
 	if b.left.Add(-int64(n)) == 0 {
 		in.conn.sent.Store(true)
 		return n, io.EOF
+	}
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		in.conn.cancel() // the client has left
 	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF

@@ -36,7 +36,7 @@ type response struct {
 
 const (
 	writeBuffer = 4 << 10
-	maxDrained  = 256 << 10              // of a body that the handler has left unread; net/http's bound
+	maxDrained  = 256<<10 - 1            // of a body that the handler has left unread; net/http's bound
 	linger      = 500 * time.Millisecond // for a client to read the answer before it learns that it sends in vain; net/http's
 )
 
