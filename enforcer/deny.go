@@ -143,6 +143,7 @@ func setPageHeader(w http.ResponseWriter, kind, csp, id string) {
 
 // write ends an answer of our own, and notes it.
 func write(w http.ResponseWriter, r *http.Request, f *flight, status int, body []byte) {
+	f.dropped.Store(true) // nothing is left of the request that a slow client could hold up
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	f.tally.status = status

@@ -86,6 +86,9 @@ func (e *Enforcer) refuseRenewal(w http.ResponseWriter, r *http.Request, f *flig
 func (e *Enforcer) renew(w http.ResponseWriter, r *http.Request, f *flight) {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRenewal))
 	if err != nil {
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close") // the rest of it is not worth reading
+		}
 		e.answerProblem(w, r, f, uploadFault(err), 0)
 		return
 	}
