@@ -260,5 +260,6 @@ func waySeeds() (all []string) {
 	}
 	everyday := get + "\r\n" + post + "Content-Length: 3\r\n\r\nabc"
 	return append(all, strings.Repeat(everyday, 10), everyday+post+chunks+"\r\n3\r\nabc\r\n0\r\n\r\n"+everyday, strings.Replace(get, "1.1", "1.0", 1)+"\r\n",
+		post+"Content-Length: 3\r\n\r\nabc\r\n"+get+"\r\n", get+"\r\n\r\n", strings.Replace(post, "POST", "PUT", 1)+"Content-Length: 3\r\n\r\nabc\r\n",
 		get+"X-Big: "+strings.Repeat("x", 9<<10)+"\r\n\r\n", post+"Content-Length: 9000\r\n\r\n"+strings.Repeat("x", 9000), "TRACE"+get[3:]+"\r\n")
 }

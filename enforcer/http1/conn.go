@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"net/http"
@@ -28,7 +29,8 @@ type conn struct {
 	turn atomic.Int64
 	sent atomic.Bool // the body of the request being served has been read to its end
 
-	first [1]byte // of a request
+	first  [1]byte // of a request
+	posted bool    // the last request was a POST
 
 	seen  int64 // the watch's own: turn, and since when
 	since time.Time
@@ -80,8 +82,9 @@ func (c *conn) serve() (rest []byte, more bool) {
 			return nil, false
 		}
 		if !ours || !b.parse(size) {
-			return append(rest, b.in[:b.filled]...), true
+			return c.unread(b), true
 		}
+		c.posted = b.request.Method == http.MethodPost
 		// The order matters: Shutdown either finds a connection that waits, or is
 		// noticed here.
 		if !c.answer(b) || !c.proceed() || c.server.closing.Load() {
@@ -92,6 +95,18 @@ func (c *conn) serve() (rest []byte, more bool) {
 			b = nil
 		}
 	}
+}
+
+// unread returns what has been read of a request that is passed on. After a POST,
+// net/http skips the line ends that some clients send behind the body; it will not
+// know that there was one.
+func (c *conn) unread(b *buffers) []byte {
+	const skipped = 4 // at most, by net/http
+	rest := b.in[:b.filled]
+	for n := 0; c.posted && n < skipped && len(rest) > 0 && (rest[0] == '\r' || rest[0] == '\n'); n++ {
+		rest = rest[1:]
+	}
+	return bytes.Clone(rest)
 }
 
 // readHead reads until b holds a head, and returns its size. It is negative if
