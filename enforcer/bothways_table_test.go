@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -315,22 +314,5 @@ func TestBothWays_bodies(t *testing.T) {
 			_ = conn.Close()
 			return got + " " + <-arrived
 		})
-	})
-}
-
-// TestBothWays_lifetime and the like: what concerns connections.
-func TestBothWays_lifetime(t *testing.T) {
-	onBothWays(t, enforcer.Options{ConnectionLifetime: time.Hour}, func(*enforcer.State) {}, func(t *testing.T, w *way) (all string) {
-		for _, pair := range []*tls.Certificate{w.pair, nil} {
-			client := w.browser(pair)
-			for range 2 {
-				for _, path := range []string{"/", "/cdn-cgi/access/certs"} {
-					a, reused := getTraced(t, client, "https://"+orders+path)
-					all += fmt.Sprint(reused, spell(a.Response, a.body))
-				}
-				w.clock.advance(time.Hour)
-			}
-		}
-		return all
 	})
 }
