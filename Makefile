@@ -14,6 +14,10 @@ BENCH    ?= .
 KILLS    ?= 200
 GOTEST   := go test -race -shuffle=on
 
+# What the listener does by itself for each way of serving HTTP/1.1: limits, cut-offs
+# in flight, bodies, streams and endings. The rest is the same by both.
+NETHTTP  := ^Test(Smuggling_HTTP1|Limit_(header|body|bodyRefused|unread|quiet|idle|lifetime)|InFlight|TrustChange|Shutdown|ExpectContinue|EarlyAnswer|BrokenAnswer|ClientLeaves|Upload|Trailers|Informational|Flush|Access_endings|Deny_pendingBody|SpoofedHeaders)
+
 .PHONY: help demo build test check setup fmt fmt-check vet lint unit walkthrough crash clients screenshots tidy-check conformance bench fuzz cover vuln clean
 
 help: ## list these commands
@@ -37,6 +41,8 @@ setup: ## install or name what the tests need
 unit: ## run the tests of the product's own module
 	@echo "== test: the product"
 	$(GOTEST) ./...
+	@echo "== test: HTTP/1.1 by net/http alone, as with http1_fast_path = false"
+	$(GOTEST) ./enforcer -run '$(NETHTTP)' -args -nethttp
 
 walkthrough: build ## run the documented walk-through with the real cfssl, curl and Chromium, and 20 crashes
 	@echo "== test: the walk-through with cfssl, curl and Chromium, and 20 crashes"
