@@ -215,7 +215,11 @@ func TestBothWays_shutdown(t *testing.T) {
 		idle := []*tls.Conn{connect(everyday), connect(passedOn), connect(everyday, passedOn, everyday), connect(everyday)}
 		send(t, idle[3], "GET /x HT") // a part of a head is not yet a request
 		for n, requests := range [][]string{
-			{held(everyday)}, {everyday, held(everyday)}, {held(passedOn)}, {everyday, held(passedOn)}, {passedOn, held(everyday)},
+			{held(everyday)},
+			{everyday, held(everyday)},
+			{held(passedOn)},
+			{everyday, held(passedOn)},
+			{passedOn, held(everyday)},
 			{everyday, held(everyday) + everyday}, // of which the second may go unanswered
 		} {
 			conn := connect(requests[:len(requests)-1]...)

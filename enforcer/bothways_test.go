@@ -64,7 +64,8 @@ func newWays(t testing.TB, opts enforcer.Options, change ...func(*enforcer.State
 			s.Bundles, s.Certificates = first.state.Bundles, first.state.Certificates
 		})...)
 		w.ca, w.other, w.serverCA = first.ca, first.other, first.serverCA
-		w.clock.now, w.pair = first.clock.Now(), ways[0].pair
+		w.pair = ways[0].pair
+		w.clock.advance(first.clock.Now().Sub(w.clock.Now()))
 	}
 	return ways
 }
