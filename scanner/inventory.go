@@ -48,7 +48,8 @@ type Inventory interface {
 	// items whose next_due_at has come and the ends of watches that are to be
 	// told to decide, and writes the plan, all in one transaction that excludes
 	// every other scan; it records now as the time of the last successful scan.
-	// An error leaves nothing written.
+	// Of very many items it may make several transactions, each with its own call
+	// of decide. An error leaves nothing written of the one that it is about.
 	Scan(ctx context.Context, now time.Time, decide func([]alert.Candidate) alert.Plan) error
 	// Preview returns what Scan would hand to decide at the given time, and
 	// what ends within the given span of it whatever was scheduled: rules that

@@ -111,7 +111,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Scan carries out one scan now. An error leaves nothing written; it is
+// Scan carries out one scan now. An error leaves nothing half written; it is
 // fault.Unavailable while the clock cannot be believed.
 func (s *Scanner) Scan(ctx context.Context) (Result, error) {
 	if err := s.begin(ctx); err != nil {
@@ -138,11 +138,13 @@ func (s *Scanner) scan(ctx context.Context, wall time.Time, mono time.Duration, 
 	err = s.inventory.Scan(ctx, wall, func(candidates []alert.Candidate) alert.Plan {
 		plan, _ := NewPlan(s.rules, candidates, wall)
 		plan.Rules = key
-		result.Candidates, result.Alerts, result.Deliveries = len(candidates), len(plan.Alerts), len(plan.Deliveries)
+		result.Candidates += len(candidates)
+		result.Alerts += len(plan.Alerts)
+		result.Deliveries += len(plan.Deliveries)
 		return plan
 	})
 	if err != nil {
-		result.Candidates, result.Alerts, result.Deliveries = 0, 0, 0
+		result.Candidates, result.Alerts, result.Deliveries = 0, 0, 0 // not known to be written
 		return fmt.Errorf("scanning the inventory: %w", err)
 	}
 	return nil

@@ -31,6 +31,9 @@ func (s *Store) SetBusyTimeout(t *testing.T, ms int) {
 	}
 }
 
+// SetScanPage has scans take on fewer items at once.
+func (s *Store) SetScanPage(n int) { s.scanPage = n }
+
 // The queries whose cost must follow what they find, not what is stored.
 const (
 	DueItems  = `SELECT i.id FROM items i ` + dueItems

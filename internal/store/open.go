@@ -33,6 +33,8 @@ type Store struct {
 	key     sealer
 	watch   watcher
 
+	scanPage int
+
 	parsed struct { // certificates by fingerprint
 		sync.Mutex
 		certs map[string]*x509.Certificate
@@ -47,7 +49,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, keyFile: o.KeyFile, now: o.Now}
+	s := &Store{path: path, keyFile: o.KeyFile, now: o.Now, scanPage: scanPage}
 	if s.keyFile == "" {
 		s.keyFile = path + ".key"
 	}

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
@@ -21,35 +23,66 @@ const (
 		WHERE s.old_item_id = i.id AND n.watch = 'pending' AND n.trust = 'trusted' AND n.not_before <= ?)`
 )
 
+// scanPage is how many due items one transaction takes on: more than are due at
+// once but after a mass import, and few enough to be held in memory.
+const scanPage = 10_000
+
 // Scan takes over pending items that have become valid, hands the active items
 // whose next_due_at has come and the ends that are to be told to decide, and
-// writes the plan, all in one transaction that excludes every other scan. What is on record already is
-// not written again. decide is not called when nothing is due, and must not
-// use the store.
+// writes the plan, all in one transaction that excludes every other scan. If more
+// items are due than fit into memory, there are several of these, each with its
+// own call of decide; an error leaves those before it written. What is on record
+// already is not written again. decide is not called when nothing is due, and must
+// not use the store.
 func (s *Store) Scan(ctx context.Context, now time.Time, decide func([]alert.Candidate) alert.Plan) error {
-	return s.write(ctx, "scanning", func(t *tx) error {
-		if err := s.activate(ctx, t, now); err != nil {
-			return err
-		}
-		items, err := t.items(ctx, dueItems+` ORDER BY i.not_after, i.id`, now.UnixMilli())
-		if err != nil {
-			return err
-		}
-		candidates, err := t.candidates(ctx, items)
-		if err != nil {
-			return err
-		}
-		ended, err := t.endings(ctx, now)
-		if err != nil {
-			return err
-		}
-		if candidates = append(candidates, ended...); len(candidates) > 0 {
-			if err := t.writePlan(ctx, candidates, decide(candidates)); err != nil {
+	for first, more := true, true; more; first = false {
+		if err := s.write(ctx, "scanning", func(t *tx) (err error) {
+			if first {
+				if err := s.activate(ctx, t, now); err != nil {
+					return err
+				}
+			}
+			if more, err = s.scanDue(ctx, t, now, first, decide); err != nil || more {
 				return err
 			}
+			return t.setMetaTime(ctx, metaLastScan, now)
+		}); err != nil {
+			return err
 		}
-		return t.setMetaTime(ctx, metaLastScan, now)
+	}
+	return nil
+}
+
+// scanDue scans one page of what is due, and the first time all that has ended.
+// more says that the page was full, and that another one will be another.
+func (s *Store) scanDue(ctx context.Context, t *tx, now time.Time, first bool, decide func([]alert.Candidate) alert.Plan) (more bool, err error) {
+	items, err := t.items(ctx, dueItems+` ORDER BY i.next_due_at, i.rowid LIMIT ?`, now.UnixMilli(), s.scanPage)
+	if err != nil {
+		return false, err
+	}
+	slices.SortFunc(items, func(a, b alert.Item) int {
+		return cmp.Or(a.NotAfter.Compare(b.NotAfter), strings.Compare(a.ID, b.ID))
 	})
+	candidates, err := t.candidates(ctx, items)
+	if err != nil {
+		return false, err
+	}
+	if first {
+		ended, err := t.endings(ctx, now)
+		if err != nil {
+			return false, err
+		}
+		candidates = append(candidates, ended...)
+	}
+	if len(candidates) == 0 {
+		return false, nil
+	}
+	plan := decide(candidates)
+	more = len(items) == s.scanPage && slices.ContainsFunc(items, func(i alert.Item) bool {
+		next := plan.Next[i.ID]
+		return next.IsZero() || next.After(now)
+	})
+	return more, t.writePlan(ctx, candidates, plan)
 }
 
 // activate makes pending items that are valid now active, in the place of what
