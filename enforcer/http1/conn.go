@@ -29,8 +29,8 @@ type conn struct {
 	turn atomic.Int64
 	sent atomic.Bool // the body of the request being served has been read to its end
 
-	first  [1]byte // of a request
-	posted bool    // the last request was a POST
+	first   [1]byte // of a request
+	lineEnd int     // how many bytes of line ends may be skipped before it
 
 	seen  int64 // the watch's own: turn, and since when
 	since time.Time
@@ -68,11 +68,9 @@ func (c *conn) serve() (rest []byte, more bool) {
 	defer func() { b.release() }()
 	for {
 		if b == nil {
-			if _, err := c.secure.Read(c.first[:]); err != nil {
+			if b = c.await(); b == nil {
 				return nil, false
 			}
-			b = newBuffers(c)
-			b.in[0], b.filled = c.first[0], 1
 		}
 		if !c.proceed() {
 			return nil, false
@@ -82,31 +80,60 @@ func (c *conn) serve() (rest []byte, more bool) {
 			return nil, false
 		}
 		if !ours || !b.parse(size) {
-			return c.unread(b), true
+			return bytes.Clone(b.in[:b.filled]), true
 		}
-		c.posted = b.request.Method == http.MethodPost
 		// The order matters: Shutdown either finds a connection that waits, or is
 		// noticed here.
 		if !c.answer(b) || !c.proceed() || c.server.closing.Load() {
 			return nil, false
 		}
-		if b.filled == 0 {
+		if c.skip(b); b.filled == 0 {
 			b.release()
 			b = nil
 		}
 	}
 }
 
-// unread returns what has been read of a request that is passed on. After a POST,
-// net/http skips the line ends that some clients send behind the body; it will not
-// know that there was one.
-func (c *conn) unread(b *buffers) []byte {
-	const skipped = 4 // at most, by net/http
-	rest := b.in[:b.filled]
-	for n := 0; c.posted && n < skipped && len(rest) > 0 && (rest[0] == '\r' || rest[0] == '\n'); n++ {
-		rest = rest[1:]
+// await waits for the first byte of a request; nil: the connection is over. Until
+// then it holds no buffer.
+func (c *conn) await() *buffers {
+	for {
+		if _, err := c.secure.Read(c.first[:]); err != nil {
+			return nil
+		}
+		if !c.skips(c.first[0]) {
+			b := newBuffers(c)
+			b.in[0], b.filled = c.first[0], 1
+			return b
+		}
 	}
-	return bytes.Clone(rest)
+}
+
+// maxLineEnds is how many bytes of line ends are skipped behind a POST, where some
+// clients send them; net/http's bound.
+const maxLineEnds = 4
+
+// skips reports whether a byte before a request is to be skipped.
+func (c *conn) skips(first byte) bool {
+	if c.lineEnd > 0 && (first == '\r' || first == '\n') {
+		c.lineEnd--
+		return true
+	}
+	c.lineEnd = 0
+	return false
+}
+
+// skip takes the line ends behind a request that is over out of b.
+func (c *conn) skip(b *buffers) {
+	c.lineEnd = 0
+	if b.request.Method == http.MethodPost {
+		c.lineEnd = maxLineEnds
+	}
+	n := 0
+	for n < b.filled && c.skips(b.in[n]) {
+		n++
+	}
+	b.filled = copy(b.in[:], b.in[n:b.filled])
 }
 
 // readHead reads until b holds a head, and returns its size. It is negative if

@@ -48,6 +48,35 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
+// TestLineEnds: as many line ends as net/http skips behind a POST are skipped, in
+// whatever pieces they come, and none elsewhere.
+func TestLineEnds(t *testing.T) {
+	t.Parallel()
+	s := newService(t, echo)
+	for _, ends := range []string{"\r\n", "\n", "\n\r\n", "\r\n\r\n", "\n\n\n\n"} {
+		whole, pieces := s.dial(t), s.dial(t)
+		whole.send(post("/a", "5", "hello") + ends + get("/b"))
+		pieces.send(post("/a", "5", "hello"))
+		for _, b := range []byte(ends + get("/b")) {
+			pieces.send(string([]byte{b})) // a record
+		}
+		for _, c := range []*client{whole, pieces} {
+			c.expect("POST /a hello")
+			if c.expect("GET /b ").Header.Get("X-Served-By") != "" {
+				t.Errorf("%q: the request behind was passed on", ends)
+			}
+		}
+	}
+	for _, wrong := range []string{post("/a", "5", "hello") + "\r\n\r\n\r\n" + get("/b"), get("/a") + "\r\n" + get("/b")} {
+		c := s.dial(t)
+		c.send(wrong)
+		c.receive()
+		if res, _ := c.receive(); res.StatusCode != http.StatusBadRequest {
+			t.Errorf("%q: %d", wrong, res.StatusCode)
+		}
+	}
+}
+
 // TestFallback: the first request that is not for us, and all after it, are
 // net/http's, byte for byte.
 func TestFallback(t *testing.T) {
