@@ -93,7 +93,9 @@ func stripCookie(lines []string) []string {
 }
 
 // namesOurCookie reports whether any cookie parser may find our cookie in s:
-// some also separate by commas, white space or quotes. It looks for the name's
+// some also separate by commas, white space or quotes, and some take a cookie
+// without a name ("=CF_Authorization=x") for one whose name is in its value
+// (CVE-2023-23934). It looks for the name's
 // underscore, which is rare.
 func namesOurCookie(s string) bool {
 	const before = len("CF")
@@ -106,7 +108,7 @@ func namesOurCookie(s string) bool {
 		end := start + len(cookieName)
 		from += i + 1
 		if start >= 0 && end <= len(s) && strings.EqualFold(s[start:end], cookieName) &&
-			(start == 0 || separates(s[start-1])) && (end == len(s) || s[end] == '=' || separates(s[end])) {
+			(start == 0 || s[start-1] == '=' || separates(s[start-1])) && (end == len(s) || s[end] == '=' || separates(s[end])) {
 			return true
 		}
 	}

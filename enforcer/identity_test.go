@@ -382,6 +382,8 @@ func TestStripCookie(t *testing.T) {
 		"a=1, CF_Authorization=x; b=2":         "b=2",
 		`a="1; CF_Authorization=x"; b=2`:       `a="1; b=2`,
 		"a=1 CF_Authorization=x; b=2":          "b=2",
+		"=CF_Authorization=x; b=2":             "b=2", // a cookie without a name
+		"a=1; = CF_Authorization=x":            "a=1",
 		"CF_AuthorizationX=1":                  "CF_AuthorizationX=1",
 		"CF_AppSession=1; XCF_Authorization=2": "CF_AppSession=1; XCF_Authorization=2",
 	} {

@@ -210,7 +210,9 @@ func (c *conn) look(now time.Time) {
 	switch {
 	case turn == over:
 	case turn%phases == serving:
-		if c.sent.Load() && c.probe.Left() {
+		// Of a body that is not read to its end, more may lie there behind a client
+		// that has closed its end.
+		if c.sent.Load() && c.probe.Left() || c.probe.Broken() {
 			c.cancel()
 		}
 	case turn%phases == idle && turn > 0 && waited < c.server.IdleTimeout:

@@ -91,3 +91,36 @@ func TestStay(t *testing.T) {
 	}
 	c.kept()
 }
+
+// TestLeave_body: a handler that does not read learns of a client whose
+// connection is broken, and not of one that has closed its end behind the body.
+func TestLeave_body(t *testing.T) {
+	t.Parallel()
+	began, reading, left := make(chan struct{}, 2), make(chan struct{}), make(chan struct{}, 2)
+	s := newService(t, func(_ http.ResponseWriter, r *http.Request) {
+		began <- struct{}{}
+		select {
+		case <-r.Context().Done():
+			left <- struct{}{}
+		case <-reading:
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+	})
+	c := s.dial(t)
+	c.send(post("/", "100000", "hello"))
+	within(t, "the request", began)
+	cuts["reset"](c)
+	within(t, "the reset to be noticed", left)
+
+	c = s.dial(t)
+	c.send(post("/", "5", ""))
+	within(t, "the request", began)
+	c.send("hello")
+	cuts["half-close"](c)
+	select {
+	case <-left:
+		t.Error("the client is said to have left before its body was read")
+	case <-time.After(time.Second): // several looks of the watch
+	}
+	close(reading)
+}

@@ -53,6 +53,13 @@ func (p *Probe) Left() bool {
 	return !ok || events != 0
 }
 
+// Broken reports whether nothing can be read or written any more: the peer has
+// reset the connection, or both ends are closed.
+func (p *Probe) Broken() bool {
+	events, ok := p.ask(0) // POLLERR and POLLHUP are never asked for
+	return !ok || events != 0
+}
+
 func (p *Probe) ask(events int16) (got int16, ok bool) {
 	if p.raw == nil {
 		return 0, false

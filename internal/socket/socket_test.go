@@ -38,29 +38,29 @@ func (a above) NetConn() net.Conn { return a.Conn }
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		do          func(near, far *net.TCPConn)
-		quiet, left bool
+		do                  func(near, far *net.TCPConn)
+		quiet, left, broken bool
 	}{
-		"nothing":          {func(_, _ *net.TCPConn) {}, true, false},
-		"unread bytes":     {func(_, far *net.TCPConn) { _, _ = far.Write([]byte("x")) }, false, false},
-		"half closed":      {func(_, far *net.TCPConn) { _ = far.CloseWrite() }, false, true},
-		"bytes and closed": {func(_, far *net.TCPConn) { _, _ = far.Write([]byte("x")); _ = far.Close() }, false, true},
-		"reset":            {func(_, far *net.TCPConn) { _ = far.SetLinger(0); _ = far.Close() }, false, true},
-		"closed by us":     {func(near, _ *net.TCPConn) { _ = near.Close() }, false, true},
+		"nothing":          {func(_, _ *net.TCPConn) {}, true, false, false},
+		"unread bytes":     {func(_, far *net.TCPConn) { _, _ = far.Write([]byte("x")) }, false, false, false},
+		"half closed":      {func(_, far *net.TCPConn) { _ = far.CloseWrite() }, false, true, false},
+		"bytes and closed": {func(_, far *net.TCPConn) { _, _ = far.Write([]byte("x")); _ = far.Close() }, false, true, false},
+		"reset":            {func(_, far *net.TCPConn) { _ = far.SetLinger(0); _ = far.Close() }, false, true, true},
+		"closed by us":     {func(near, _ *net.TCPConn) { _ = near.Close() }, false, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			near, far := pair(t)
 			var p socket.Probe
 			p.Init(above{above{near}})
-			if !p.Quiet() || p.Left() {
+			if !p.Quiet() || p.Left() || p.Broken() {
 				t.Fatal("a new connection is not quiet")
 			}
 			tt.do(near, far)
 			deadline := time.Now().Add(10 * time.Second)
-			for p.Quiet() != tt.quiet || p.Left() != tt.left {
+			for p.Quiet() != tt.quiet || p.Left() != tt.left || p.Broken() != tt.broken {
 				if time.Now().After(deadline) {
-					t.Fatalf("quiet %t, left %t", p.Quiet(), p.Left())
+					t.Fatalf("quiet %t, left %t, broken %t", p.Quiet(), p.Left(), p.Broken())
 				}
 				time.Sleep(time.Millisecond)
 			}
@@ -75,7 +75,7 @@ func TestProbe_unknown(t *testing.T) {
 	t.Cleanup(func() { _ = near.Close(); _ = far.Close() })
 	piped.Init(near)
 	for _, p := range []*socket.Probe{&zero, &piped} {
-		if p.Quiet() || !p.Left() {
+		if p.Quiet() || !p.Left() || !p.Broken() {
 			t.Error("a connection that cannot be asked is taken for a sound one")
 		}
 	}
