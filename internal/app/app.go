@@ -76,6 +76,7 @@ type App struct {
 	accessLog *accesslog.Log // nil = none
 	sightings *sightings
 	scanner   *scanner.Scanner
+	heapFloor []byte // as long as the daemon runs
 	notifier  *notifier.Notifier
 	metrics   *metrics.Metrics
 	links     *renewalLinks // nil = none
@@ -306,6 +307,7 @@ func (a *App) Start() error {
 	a.recallScan(a.run)
 	a.recallChannels(a.run, a.roster().channels())
 	a.warnRestored(a.run)
+	a.heapFloor = newHeapFloor()
 	a.goRun("notifier", a.notifier.Run)
 	a.goRun("scanner", func(ctx context.Context) error { a.scanner.Run(ctx); return nil })
 	a.goRun("watcher", a.watch)
