@@ -37,7 +37,7 @@ func newRecorder(t testing.TB) *recorder {
 	}
 	r := &recorder{Listener: l, answer: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}
 	t.Cleanup(func() { _ = l.Close() })
-	go func() {
+	r.serving.Go(func() { // so that none is added while stop waits for the last
 		for {
 			conn, err := l.Accept()
 			if err != nil {
@@ -45,7 +45,7 @@ func newRecorder(t testing.TB) *recorder {
 			}
 			r.serving.Go(func() { r.serve(conn) })
 		}
-	}()
+	})
 	return r
 }
 
