@@ -293,14 +293,11 @@ func (e *Enforcer) Shutdown(ctx context.Context) error {
 
 // drain lets both servers end what they serve.
 func (e *Enforcer) drain(ctx context.Context) error {
+	if e.everyday == nil {
+		return e.server.Shutdown(ctx)
+	}
 	drained := make(chan error, 1)
-	go func() {
-		if e.everyday == nil {
-			drained <- nil
-			return
-		}
-		drained <- e.everyday.Shutdown(ctx)
-	}()
+	go func() { drained <- e.everyday.Shutdown(ctx) }()
 	return errors.Join(e.server.Shutdown(ctx), <-drained)
 }
 

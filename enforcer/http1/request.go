@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -96,14 +95,11 @@ func (b *buffers) framing() bool {
 	r := &b.request
 	r.Body, b.body = http.NoBody, nil
 	lengths := r.Header["Content-Length"]
-	switch {
-	case len(lengths) == 0:
+	if len(lengths) == 0 {
 		return true
-	case len(lengths) > 1 || lengths[0] == "" || strings.Trim(lengths[0], "0123456789") != "":
-		return false
 	}
-	n, err := strconv.ParseInt(lengths[0], 10, 64)
-	if err != nil {
+	n, ok := field.Length(lengths[0])
+	if !ok || len(lengths) > 1 {
 		return false
 	}
 	if r.ContentLength = n; n > 0 {

@@ -86,7 +86,7 @@ func (w *response) WriteHeader(status int) {
 
 // settle decides how the answer ends, and whether the connection does.
 func (w *response) settle() {
-	w.empty = w.to.request.Method == http.MethodHead || bodiless(w.status)
+	w.empty = w.to.request.Method == http.MethodHead || field.Bodiless(w.status)
 	if lengths := w.header["Content-Length"]; len(lengths) > 0 {
 		if n, err := strconv.ParseInt(lengths[0], 10, 64); err == nil && n >= 0 {
 			w.length = n
@@ -119,11 +119,6 @@ func (w *response) drain() bool {
 	_, err := io.Copy(io.Discard, b)
 	b.end() // the handler must not take it for empty
 	return err == nil
-}
-
-// bodiless reports whether answers with that status have no body (RFC 9112 §6.3).
-func bodiless(status int) bool {
-	return status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
 }
 
 // writeHead writes the head. Errors stay in the writer.
@@ -180,7 +175,7 @@ func (w *response) writeOurs() {
 	switch {
 	case w.chunked:
 		_, _ = w.w.WriteString("Transfer-Encoding: chunked\r\n")
-	case w.length >= 0 && !bodiless(w.status):
+	case w.length >= 0 && !field.Bodiless(w.status):
 		length := append(w.w.AvailableBuffer(), "Content-Length: "...)
 		length = strconv.AppendInt(length, w.length, 10)
 		_, _ = w.w.Write(append(length, "\r\n"...))
@@ -214,7 +209,7 @@ func (w *response) Write(p []byte) (int, error) {
 	switch {
 	case len(p) == 0:
 		return 0, nil
-	case bodiless(w.status):
+	case field.Bodiless(w.status):
 		return 0, http.ErrBodyNotAllowed
 	}
 	w.written += int64(len(p)) // refused or not: after a gap nothing may follow

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
-	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -149,17 +148,15 @@ func (h *head) framing(fields http.Header, old bool) error {
 		}
 		h.chunked = true
 	}
-	for _, l := range lengths {
-		if l != lengths[0] || l == "" || strings.Trim(l, "0123456789") != "" {
-			return garbled("Content-Length %.40q", lengths)
-		}
-	}
 	if len(lengths) == 0 {
 		return nil
 	}
-	n, err := strconv.ParseInt(lengths[0], 10, 64)
-	if err != nil {
-		return garbled("Content-Length %.40q", lengths[0])
+	n, ok := field.Length(lengths[0])
+	for _, l := range lengths {
+		ok = ok && l == lengths[0]
+	}
+	if !ok {
+		return garbled("Content-Length %.40q", lengths)
 	}
 	h.length = n
 	if len(lengths) > 1 {
@@ -171,7 +168,7 @@ func (h *head) framing(fields http.Header, old bool) error {
 // bodiless reports whether the response has no body whatever its fields say
 // (RFC 9112 §6.3).
 func (h *head) bodiless(method string) bool {
-	return method == http.MethodHead || h.status < 200 || h.status == http.StatusNoContent || h.status == http.StatusNotModified
+	return method == http.MethodHead || field.Bodiless(h.status)
 }
 
 // hopByHop are the fields that end at the next hop (RFC 9110 §7.6.1), those

@@ -307,7 +307,7 @@ func (a *App) Start() error {
 	a.recallScan(a.run)
 	a.recallChannels(a.run, a.roster().channels())
 	a.warnRestored(a.run)
-	a.heapFloor = newHeapFloor()
+	a.heapFloor = make([]byte, heapFloor)
 	a.goRun("notifier", a.notifier.Run)
 	a.goRun("scanner", func(ctx context.Context) error { a.scanner.Run(ctx); return nil })
 	a.goRun("watcher", a.watch)

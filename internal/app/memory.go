@@ -5,5 +5,3 @@ package app
 // there is heap: a heap of a few MiB would have it run dozens of times a second
 // under load, and empty the pools of buffers each time.
 const heapFloor = 12 << 20
-
-func newHeapFloor() []byte { return make([]byte, heapFloor) }

@@ -55,3 +55,19 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+func TestLength(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]int64{
+		"0": 0, "007": 7, "9223372036854775807": 1<<63 - 1,
+		"": -1, "+5": -1, "-5": -1, " 5": -1, "5 5": -1, "5,5": -1, "0x5": -1, "5_0": -1, "9223372036854775808": -1,
+	} {
+		n, ok := field.Length(value)
+		if !ok {
+			n = -1
+		}
+		if n != want {
+			t.Errorf("%q: %d, want %d", value, n, want)
+		}
+	}
+}

@@ -6,18 +6,26 @@ import (
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
+	"github.com/certvigil/certvigil/internal/store"
 )
+
+// paged returns a store of which two items are scanned at once, with clients that
+// are due, each once.
+func paged(t *testing.T, names ...string) (s *store.Store, due map[string]int) {
+	t.Helper()
+	s, due = open(t), map[string]int{}
+	s.SetScanPage(2)
+	for _, name := range names {
+		due[addClient(t, s, name).ID] = 1
+	}
+	return s, due
+}
 
 // TestScan_pages: more items than fit into memory are scanned page by page, and
 // each of them once.
 func TestScan_pages(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	s.SetScanPage(2)
-	want := map[string]int{}
-	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		want[addClient(t, s, name).ID] = 1
-	}
+	s, want := paged(t, "a", "b", "c", "d", "e")
 	got, pages := map[string]int{}, 0
 	if err := s.Scan(t.Context(), start, func(c []alert.Candidate) alert.Plan {
 		pages++
@@ -53,11 +61,7 @@ func TestScan_pages(t *testing.T) {
 // pass for one that succeeded.
 func TestScan_pageFails(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	s.SetScanPage(2)
-	for _, name := range []string{"a", "b", "c"} {
-		addClient(t, s, name)
-	}
+	s, _ := paged(t, "a", "b", "c")
 	pages := 0
 	err := s.Scan(t.Context(), start, func(c []alert.Candidate) alert.Plan {
 		if pages++; pages == 2 {
@@ -86,11 +90,7 @@ func TestScan_pageFails(t *testing.T) {
 // TestScan_noProgress: items that stay due are not scanned again and again.
 func TestScan_noProgress(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	s.SetScanPage(2)
-	for _, name := range []string{"a", "b", "c"} {
-		addClient(t, s, name)
-	}
+	s, _ := paged(t, "a", "b", "c")
 	pages := 0
 	if err := s.Scan(t.Context(), start, func(c []alert.Candidate) alert.Plan {
 		pages++
