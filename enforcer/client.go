@@ -9,11 +9,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -96,7 +94,7 @@ func (c *client) Close() error {
 		c.enforcer.countConnection(-1)
 		fallthrough
 	case handshaking:
-		c.enforcer.clients.remove(c)
+		c.enforcer.clients.Remove(c)
 	}
 	return c.Conn.Close()
 }
@@ -208,45 +206,10 @@ func clientBelow(conn net.Conn) *client {
 	return nil
 }
 
-// clients is the set of open connections.
-type clients struct {
-	mu   sync.Mutex
-	set  map[*client]struct{}
-	shut bool
-}
-
-// add reports false when there is nobody left to serve.
-func (cs *clients) add(c *client) bool {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	if cs.shut {
-		return false
-	}
-	if cs.set == nil {
-		cs.set = map[*client]struct{}{}
-	}
-	cs.set[c] = struct{}{}
-	return true
-}
-
-func (cs *clients) remove(c *client) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	delete(cs.set, c)
-}
-
-func (cs *clients) list() []*client {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	return slices.AppendSeq(make([]*client, 0, len(cs.set)), maps.Keys(cs.set))
-}
-
-// shutdown refuses new ones and hangs up on those amid the handshake.
-func (cs *clients) shutdown() {
-	cs.mu.Lock()
-	cs.shut = true
-	cs.mu.Unlock()
-	for _, c := range cs.list() {
+// refuseClients refuses new ones and hangs up on those amid the handshake.
+func (e *Enforcer) refuseClients() {
+	e.clients.Shut()
+	for _, c := range e.clients.Append(nil) {
 		if c.phase.Load() == handshaking {
 			_ = c.Close()
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/certvigil/certvigil/enforcer/http1"
 	"github.com/certvigil/certvigil/enforcer/origin"
 	"github.com/certvigil/certvigil/internal/fault"
+	"github.com/certvigil/certvigil/internal/inuse"
 	"github.com/certvigil/certvigil/internal/ratelimit"
 )
 
@@ -83,9 +84,9 @@ type Enforcer struct {
 
 	applying sync.Mutex // serialises Apply
 	current  atomic.Pointer[snapshot]
-	flights  flights
-	clients  clients
-	limits   Options // of which the limits count
+	flights  inuse.Set[*flight] // requests being served
+	clients  inuse.Set[*client] // open connections
+	limits   Options            // of which the limits count
 	throttle throttle
 
 	outer  *tls.Config // asks for the configuration of each client
@@ -278,11 +279,11 @@ func (e *Enforcer) Shutdown(ctx context.Context) error {
 		_ = l.Close() // the accept loop ends by it; there is nothing to save
 	}
 	e.closing.Unlock()
-	e.clients.shutdown()
+	e.refuseClients()
 
 	err := e.drain(ctx)
-	e.flights.cutAll(errShutdown)
-	err = errors.Join(err, e.flights.wait(ctx))
+	e.cutAll(errShutdown)
+	err = errors.Join(err, e.flights.Wait(ctx))
 	_ = e.server.Close() // what the drain left over
 	if e.everyday != nil {
 		e.everyday.Close()

@@ -27,8 +27,9 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.refuse(w, r, f, decision{reason: ReasonNoState, status: http.StatusForbidden, verdict: noCertificate})
 		return
 	}
-	e.flights.add(f)
-	defer e.flights.remove(f)
+	e.flights.Add(f)
+	defer e.flights.Remove(f)
+	defer f.land() // before it is removed
 
 	now := e.now()
 	d := s.settle(&f.subject, r, now, nil)

@@ -16,7 +16,7 @@ import (
 // cancelling a context, which would cost a goroutine for each connection.
 func (e *Enforcer) handshake(conn net.Conn) {
 	c := newClient(e, conn)
-	if !e.clients.add(c) { // shut down meanwhile
+	if !e.clients.Add(c) { // shut down meanwhile
 		_ = conn.Close()
 		return
 	}

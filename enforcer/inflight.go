@@ -2,8 +2,6 @@ package enforcer
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,7 +111,7 @@ func (e *Enforcer) sweep() {
 		return
 	}
 	now := e.now()
-	for _, f := range e.flights.list() {
+	for _, f := range e.flights.Append(nil) {
 		if isOwn(f.target.Path) || !f.stale(s.seq, now) { // the gateway's own answers ask no policy, and judge for themselves
 			continue
 		}
@@ -141,61 +139,9 @@ func (e *Enforcer) sweepLoop() {
 	}
 }
 
-// flights is the set of requests being served.
-type flights struct {
-	mu    sync.Mutex
-	set   map[*flight]struct{}
-	empty chan struct{} // closed when the last one lands; nil while nobody waits
-}
-
-func (fs *flights) add(f *flight) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if fs.set == nil {
-		fs.set = map[*flight]struct{}{}
-	}
-	fs.set[f] = struct{}{}
-}
-
-func (fs *flights) remove(f *flight) {
-	f.land()
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	delete(fs.set, f)
-	if len(fs.set) == 0 && fs.empty != nil {
-		close(fs.empty)
-		fs.empty = nil
-	}
-}
-
-func (fs *flights) list() []*flight {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	return slices.AppendSeq(make([]*flight, 0, len(fs.set)), maps.Keys(fs.set))
-}
-
-func (fs *flights) cutAll(cause error) {
-	for _, f := range fs.list() {
+// cutAll cancels every request in flight.
+func (e *Enforcer) cutAll(cause error) {
+	for _, f := range e.flights.Append(nil) {
 		f.cut(cause)
-	}
-}
-
-// wait returns when nothing is in flight, or with the error of ctx.
-func (fs *flights) wait(ctx context.Context) error {
-	fs.mu.Lock()
-	if len(fs.set) == 0 {
-		fs.mu.Unlock()
-		return nil
-	}
-	if fs.empty == nil {
-		fs.empty = make(chan struct{})
-	}
-	empty := fs.empty
-	fs.mu.Unlock()
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -168,7 +168,7 @@ const (
 
 func (e *Enforcer) watch(now time.Time) {
 	wall := e.now()
-	for _, f := range e.flights.list() {
+	for _, f := range e.flights.Append(nil) {
 		reading, writing := f.stalled(now, e.limits.BodyTimeout)
 		switch {
 		case f.client.hijacked.Load():
@@ -184,7 +184,7 @@ func (e *Enforcer) watch(now time.Time) {
 			f.end(f.interrupt)
 		}
 	}
-	for _, c := range e.clients.list() {
+	for _, c := range e.clients.Append(nil) {
 		c.watch(now, e.limits.BodyTimeout)
 	}
 }

@@ -59,7 +59,7 @@ func (ended) Write([]byte) (int, error) { return 0, net.ErrClosed }
 func (ended) Close() error { return nil }
 
 // Conns returns the number of connections that are being served.
-func (s *Server) Conns() int { return len(s.list(nil)) }
+func (s *Server) Conns() int { return len(s.conns.Append(nil)) }
 
 // Held returns the number of buffers that connections hold.
 func Held() int { return int(held.Load()) }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/certvigil/certvigil/internal/inuse"
 )
 
 // Options configure a Server. Handler, Fallback and the limits are required.
@@ -45,9 +47,7 @@ type Server struct {
 	end     sync.Once
 	done    chan struct{} // closed by Close: the watch ends
 
-	mu    sync.Mutex
-	conns map[*conn]struct{}
-	empty chan struct{} // closed when the last one ends; nil while nobody waits
+	conns inuse.Set[*conn]
 }
 
 // New returns a server.
@@ -58,7 +58,7 @@ func New(opts Options) *Server {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Server{Options: opts, done: make(chan struct{}), conns: map[*conn]struct{}{}}
+	return &Server{Options: opts, done: make(chan struct{})}
 }
 
 // Serve serves a connection whose handshake is complete until it ends or has
@@ -68,11 +68,11 @@ func (s *Server) Serve(ctx context.Context, secure *tls.Conn) {
 	s.watch.Do(func() { go s.watchLoop() })
 	c := newConn(ctx, s, secure)
 	defer c.cancel()
-	if !s.add(c) {
+	if !s.conns.Add(c) {
 		_ = secure.Close()
 		return
 	}
-	defer s.remove(c)
+	defer s.conns.Remove(c)
 	if rest, more := c.serve(); more {
 		s.Fallback(&replay{Conn: secure, rest: rest})
 		return
@@ -80,69 +80,26 @@ func (s *Server) Serve(ctx context.Context, secure *tls.Conn) {
 	_ = secure.Close()
 }
 
-// add reports false once the server is closing.
-func (s *Server) add(c *conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing.Load() {
-		return false
-	}
-	s.conns[c] = struct{}{}
-	return true
-}
-
-func (s *Server) remove(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
-	if len(s.conns) == 0 && s.empty != nil {
-		close(s.empty)
-		s.empty = nil
-	}
-}
-
-// list appends the open connections to buf.
-func (s *Server) list(buf []*conn) []*conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		buf = append(buf, c)
-	}
-	return buf
-}
-
 // Shutdown ends connections that serve no request, and the others as soon as
 // they have answered. It returns when there are none left, or with ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing.Store(true)
-	if len(s.conns) == 0 {
-		s.mu.Unlock()
-		return nil
-	}
-	if s.empty == nil {
-		s.empty = make(chan struct{})
-	}
-	empty := s.empty
-	s.mu.Unlock()
-	for _, c := range s.list(nil) {
+	s.shut()
+	for _, c := range s.conns.Append(nil) {
 		c.dismiss()
 	}
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return s.conns.Wait(ctx)
+}
+
+func (s *Server) shut() {
+	s.closing.Store(true)
+	s.conns.Shut()
 }
 
 // Close closes all connections, whatever they do, and ends the server.
 func (s *Server) Close() {
-	s.mu.Lock()
-	s.closing.Store(true)
-	s.mu.Unlock()
+	s.shut()
 	s.end.Do(func() { close(s.done) })
-	for _, c := range s.list(nil) {
+	for _, c := range s.conns.Append(nil) {
 		_ = c.secure.NetConn().Close()
 	}
 }
@@ -160,7 +117,7 @@ func (s *Server) watchLoop() {
 	for {
 		select {
 		case now := <-tick.C:
-			round = s.list(round[:0])
+			round = s.conns.Append(round[:0])
 			for _, c := range round {
 				c.look(now)
 			}
