@@ -195,13 +195,13 @@ func (c *conn) leave(b *body, again bool) {
 	b.end()
 }
 
-// look ends what has waited for too long, and the request of a client that has
-// left. It is the watch's alone.
+// look ends what has waited for too long by now, which may lag behind the clock,
+// and the request of a client that has left. It is the watch's alone.
 func (c *conn) look(now time.Time) {
 	turn := c.turn.Load()
 	if turn != c.seen || c.since.IsZero() {
 		if turn != heading || c.since.IsZero() { // the first head's time runs since the handshake
-			c.since = now
+			c.since = time.Now() // not now, which may be before the phase began
 		}
 		c.seen = turn
 		return

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/certvigil/certvigil/internal/field"
 )
@@ -52,6 +53,9 @@ type ended struct{ net.Conn }
 // Read implements net.Conn.
 func (ended) Read([]byte) (int, error) { return 0, io.EOF }
 
+// SetReadDeadline implements net.Conn.
+func (ended) SetReadDeadline(time.Time) error { return nil }
+
 // Write implements net.Conn.
 func (ended) Write([]byte) (int, error) { return 0, net.ErrClosed }
 
@@ -60,6 +64,16 @@ func (ended) Close() error { return nil }
 
 // Conns returns the number of connections that are being served.
 func (s *Server) Conns() int { return len(s.conns.Append(nil)) }
+
+// Ends reports whether a new connection is ended by looks of the watch that are
+// so far from the clock.
+func (s *Server) Ends(lags ...time.Duration) bool {
+	c := newConn(context.Background(), s, tls.Server(ended{}, &tls.Config{}))
+	for _, lag := range lags {
+		c.look(time.Now().Add(lag))
+	}
+	return c.turn.Load() == over
+}
 
 // Held returns the number of buffers that connections hold.
 func Held() int { return int(held.Load()) }

@@ -61,6 +61,18 @@ func TestSilentTimeout(t *testing.T) {
 	}
 }
 
+// TestWatch_late: a watch that comes late to a connection gives it its whole time.
+func TestWatch_late(t *testing.T) {
+	t.Parallel()
+	s := http1.New(http1.Options{HeaderTimeout: time.Minute, IdleTimeout: time.Minute})
+	if s.Ends(-time.Minute, 30*time.Second) {
+		t.Error("a connection was ended within its time")
+	}
+	if !s.Ends(-time.Minute, 2*time.Minute) {
+		t.Error("a connection outlived its time")
+	}
+}
+
 // TestHeaderTimeout: a head must be complete in time, however busily it comes.
 func TestHeaderTimeout(t *testing.T) {
 	t.Parallel()
