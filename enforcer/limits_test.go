@@ -244,7 +244,7 @@ func TestLimit_header(t *testing.T) {
 	t.Parallel()
 	t.Run("slow", func(t *testing.T) {
 		t.Parallel()
-		g := newGuardWith(t, enforcer.Options{HeaderTimeout: patience})
+		g := newGuardWith(t, enforcer.Options{HeaderTimeout: 8 * patience})
 		conn := dialTLS(t, g, g.james())
 		send(t, conn, "GET / HTTP/1.1", "Host: "+orders, "X-Slow: ")
 		go func() {
@@ -252,7 +252,7 @@ func TestLimit_header(t *testing.T) {
 				if _, err := io.WriteString(conn, "x"); err != nil {
 					return
 				}
-				time.Sleep(patience / 20)
+				time.Sleep(patience / 4)
 			}
 		}()
 		wantStatus(t, get(t, g.client(g.james()), "https://"+orders+"/"), 200)

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // A manager manages the gateway by curl, as the reference page's last part
@@ -104,7 +103,7 @@ func TestManagementAPI(t *testing.T) {
 	m, b := newManager(t, w, s), browser{w, s.gateway}
 	becomes := func(what string, status int, forwarded bool) {
 		t.Helper()
-		eventually(t, 3*time.Second, what, func() error {
+		eventually(t, promptly, what, func() error {
 			r := b.get(t, orders, "client")
 			if der := o.header("Cf-Client-Cert-Der-Base64"); r.status != status || status == http.StatusOK && (der != "") != forwarded {
 				return fmt.Errorf("status %d, the origin is sent %q", r.status, der)

@@ -57,7 +57,7 @@ func TestRevocationList(t *testing.T) {
 		if report.RevokesCount != 1 || len(report.Revokes) != 1 || !strings.Contains(report.Revokes[0].Subject, "CN=James Royal") || added.stderr != "" {
 			t.Errorf("the report: %s", added)
 		}
-		eventually(t, 3*time.Second, "the running server refuses the revoked client", func() error {
+		eventually(t, promptly, "the running server refuses the revoked client", func() error {
 			if r := b.get(t, orders, "client"); r.status != http.StatusForbidden {
 				return fmt.Errorf("%s", r)
 			}

@@ -95,6 +95,9 @@ func (d *daemon) terminate(t *testing.T) int {
 	}
 }
 
+// promptly is for what takes a second; the rest is a busy machine's.
+const promptly = 8 * time.Second
+
 // eventually tries until it succeeds or time is up.
 func eventually(t *testing.T, limit time.Duration, what string, try func() error) {
 	t.Helper()

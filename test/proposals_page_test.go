@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 const hostileName = `<img src=x onerror="document.title='taken over'"><script>document.title='taken over'</script>`
@@ -106,7 +105,7 @@ func TestProposalsPage(t *testing.T) {
 	b.press(t, "Enter")
 	b.says(t, "Confirmed: it is trusted now")
 	b.looks(t, "proposals-confirmed")
-	eventually(t, 5*time.Second, "the new CA's client enters", func() error {
+	eventually(t, promptly, "the new CA's client enters", func() error {
 		if r := gateway.get(t, orders, "client"); r.status != http.StatusOK {
 			return fmt.Errorf("%s", r)
 		}

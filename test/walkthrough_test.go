@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // The hostnames of the walk-through.
@@ -73,7 +72,7 @@ func TestWalkthrough(t *testing.T) {
 		t.Fatalf("certvigil ca add with a chain: %s", r)
 	}
 	t.Run("through an intermediate, sending the leaf alone", func(t *testing.T) {
-		eventually(t, 3*time.Second, "the running server admits the new CA's client", func() error {
+		eventually(t, promptly, "the running server admits the new CA's client", func() error {
 			if r := b.get(t, partners, "partner"); r.status != http.StatusOK {
 				return fmt.Errorf("%s", r)
 			}

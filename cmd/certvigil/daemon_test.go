@@ -342,12 +342,15 @@ func (c *client) status(t *testing.T, host string) int {
 	return answer.StatusCode
 }
 
-// becomes asks until the status is as wanted, which must be within a second of
-// since, the moment at which the change was made.
+// promptly is for what takes a second; the rest is a busy machine's.
+const promptly = 8 * time.Second
+
+// becomes asks until the status is as wanted, which must be promptly after since,
+// the moment at which the change was made.
 func (c *client) becomes(t *testing.T, host string, want int, since time.Time) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("the status of %s is %d", host, want), func() bool { return c.status(t, host) == want })
-	if took := time.Since(since); took > time.Second {
+	if took := time.Since(since); took > promptly {
 		t.Errorf("the status of %s became %d only after %s", host, want, took)
 	}
 }

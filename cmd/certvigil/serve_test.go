@@ -109,7 +109,7 @@ func TestServe_IdleStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	s.configure(s.application("orders", guarded))
-	if took := s.start().terminate(); took > 3*time.Second {
+	if took := s.start().terminate(); took > 5*time.Second {
 		t.Errorf("stopping took %s", took)
 	}
 }
