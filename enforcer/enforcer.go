@@ -17,6 +17,7 @@ import (
 	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inuse"
 	"github.com/certvigil/certvigil/internal/ratelimit"
+	"github.com/certvigil/certvigil/internal/watch"
 )
 
 // Options configure an [Enforcer]. The zero value is usable.
@@ -248,8 +249,8 @@ func (e *Enforcer) Serve(l net.Listener) error {
 	}
 	go e.accept(l)
 	e.watching.Do(func() {
-		go e.sweepLoop()
-		go e.watchLoop()
+		go watch.Loop(e.life.Done(), sweepInterval, e.sweep)
+		go watch.Loop(e.life.Done(), watch.Interval(e.limits.BodyTimeout, maxWatch), e.watch)
 	})
 	err := e.server.Serve(e.ready)
 	if errors.Is(err, http.ErrServerClosed) {
@@ -271,7 +272,8 @@ func (e *Enforcer) open(l net.Listener) bool {
 
 // Shutdown stops accepting, lets requests end until ctx is done, then closes
 // what is left. WebSockets have no end of their own: they are closed as soon
-// as the requests are through. It returns ctx's error if that came first.
+// as the requests are through. It returns ctx's error if that came first. The
+// access log has got all records by then.
 func (e *Enforcer) Shutdown(ctx context.Context) error {
 	e.closing.Lock()
 	e.end()
@@ -289,7 +291,15 @@ func (e *Enforcer) Shutdown(ctx context.Context) error {
 		e.everyday.Close()
 	}
 	e.origins.Close()
+	e.awaitRecords()
 	return err
+}
+
+// awaitRecords lets requests whose connections have been closed end.
+func (e *Enforcer) awaitRecords() {
+	ctx, cancel := context.WithTimeout(context.Background(), abortGrace)
+	defer cancel()
+	_ = e.flights.Wait(ctx) // what still has not ended is not worth more
 }
 
 // drain lets both servers end what they serve.

@@ -118,6 +118,17 @@ func (j *Judge) Forget() {
 // Flights returns the number of requests being served.
 func (e *Enforcer) Flights() int { return len(e.flights.Append(nil)) }
 
+// Blocked reports whether a call is found to block by a watcher that looks so far
+// from the clock.
+func Blocked(limit time.Duration, lags ...time.Duration) (blocked bool) {
+	var w waiting
+	w.begin()
+	for _, lag := range lags {
+		blocked = w.blocked(time.Now().Add(lag), limit)
+	}
+	return blocked
+}
+
 // BusyHandshakes returns the number of slots that are taken.
 func (e *Enforcer) BusyHandshakes() int { return len(e.slots.all) }
 

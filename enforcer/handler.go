@@ -15,6 +15,12 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	f := newFlight(c, s, r, cancel)
 	w, r = e.attend(f, w, r.WithContext(ctx))
+	ready := ours && s != nil
+	if ready {
+		e.flights.Add(f)
+		defer e.flights.Remove(f) // with its record written: a shutdown waits for both
+		defer f.land()
+	}
 	if e.accessLog != nil {
 		f.tally.began = e.now()
 		defer e.record(f, r)
@@ -23,14 +29,10 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case isHealthCheck(r):
 		e.serveHealth(w, r, f, s != nil)
 		return
-	case !ours || s == nil:
+	case !ready:
 		e.refuse(w, r, f, decision{reason: ReasonNoState, status: http.StatusForbidden, verdict: noCertificate})
 		return
 	}
-	e.flights.Add(f)
-	defer e.flights.Remove(f)
-	defer f.land() // before it is removed
-
 	now := e.now()
 	d := s.settle(&f.subject, r, now, nil)
 	e.see(c, s, &d, now)

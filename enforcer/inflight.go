@@ -104,7 +104,9 @@ func (c *cutOff) Error() string { return "admission withdrawn: " + string(c.deci
 
 // sweep judges every request in flight again whose decision the state or the
 // clock has overtaken, and cancels those no longer admitted. A request that is
-// still admitted notices nothing.
+// still admitted notices nothing. It is called at each change and at intervals:
+// for the clock, and for requests that were judged by the old state while a new
+// one was being swept.
 func (e *Enforcer) sweep() {
 	s := e.current.Load()
 	if s == nil {
@@ -120,21 +122,6 @@ func (e *Enforcer) sweep() {
 		if d.status != 0 {
 			f.cut(&cutOff{d})
 			e.logCutOff(f, &d)
-		}
-	}
-}
-
-// sweepLoop follows the clock, and catches requests that were judged by the
-// old state while a new one was being swept.
-func (e *Enforcer) sweepLoop() {
-	tick := time.NewTicker(sweepInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			e.sweep()
-		case <-e.life.Done():
-			return
 		}
 	}
 }

@@ -391,6 +391,17 @@ func TestLimit_body(t *testing.T) {
 	}
 }
 
+// TestWatch_late: a watch that comes late gives a client its whole time.
+func TestWatch_late(t *testing.T) {
+	t.Parallel()
+	if enforcer.Blocked(time.Minute, -time.Minute, 30*time.Second) {
+		t.Error("given up within its time")
+	}
+	if !enforcer.Blocked(time.Minute, -time.Minute, 2*time.Minute) {
+		t.Error("not given up after its time")
+	}
+}
+
 // TestLimit_bodyRefused: net/http reads the rest of a body before it sends an
 // answer. A refused client cannot hold its connection by that.
 func TestLimit_bodyRefused(t *testing.T) {

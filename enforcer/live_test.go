@@ -374,9 +374,17 @@ func TestInFlight_stalled(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	t.Parallel()
+	// logged waits a moment before it counts, lest a record come in time by chance.
+	logged := func(n *atomic.Int32) enforcer.Options {
+		return enforcer.Options{AccessLog: func(*enforcer.Access) {
+			time.Sleep(100 * time.Millisecond)
+			n.Add(1)
+		}}
+	}
 	t.Run("WebSockets are closed", func(t *testing.T) {
 		t.Parallel()
-		g := newStreamGuard(t)
+		var records atomic.Int32
+		g := newStreamGuardWith(t, logged(&records))
 		conn := dialSocket(t, g.client(g.james()))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -385,6 +393,9 @@ func TestShutdown(t *testing.T) {
 		}
 		if _, _, err := conn.Read(t.Context()); err == nil {
 			t.Error("the WebSocket is still open")
+		}
+		if n := records.Load(); n != 1 {
+			t.Errorf("%d records", n)
 		}
 	})
 	t.Run("requests are drained", func(t *testing.T) {
@@ -413,12 +424,16 @@ func TestShutdown(t *testing.T) {
 	})
 	t.Run("what outlives the grace is closed", func(t *testing.T) {
 		t.Parallel()
-		g := newStreamGuard(t)
+		var records atomic.Int32
+		g := newStreamGuardWith(t, logged(&records))
 		stream := open(t, g.client(g.james()), "/events")
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if err := g.Shutdown(ctx); err == nil {
 			t.Error("no word of the stream left over")
+		}
+		if n := records.Load(); n != 1 {
+			t.Errorf("%d records", n)
 		}
 		if _, err := io.Copy(io.Discard, stream.Body); err == nil {
 			t.Error("the stream ended as if complete")

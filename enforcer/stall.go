@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/certvigil/certvigil/internal/watch"
 )
 
 // Why a request was cut off that is still admitted.
@@ -34,11 +36,11 @@ func (w *waiting) begin() { w.calls.Add(1) }
 func (w *waiting) end()   { w.calls.Add(1) }
 
 // blocked reports whether the call in progress has been seen that long. It is
-// the watcher's alone. now is of the monotonic clock.
+// the watcher's alone. now may lag behind watch.Now.
 func (w *waiting) blocked(now time.Time, limit time.Duration) bool {
 	calls := w.calls.Load()
 	if calls != w.seen || w.since.IsZero() || w.excused.Load() {
-		w.seen, w.since = calls, now
+		w.seen, w.since = calls, watch.Now()
 	}
 	return calls&1 == 1 && now.Sub(w.since) >= limit
 }
@@ -146,28 +148,12 @@ func (s *streamWriter) FlushError() error {
 // Unwrap is what http.ResponseController looks for.
 func (s *streamWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// watchLoop ends what clients hold up. It goes by the ticker's clock, which no
-// change of the wall clock moves.
-func (e *Enforcer) watchLoop() {
-	tick := time.NewTicker(min(max(e.limits.BodyTimeout/8, minWatch), maxWatch))
-	defer tick.Stop()
-	for {
-		select {
-		case now := <-tick.C:
-			e.watch(now)
-		case <-e.life.Done():
-			return
-		}
-	}
-}
+// maxWatch is for limits of minutes.
+const maxWatch = 5 * time.Second
 
-const (
-	minWatch = 20 * time.Millisecond
-	maxWatch = 5 * time.Second
-)
-
-func (e *Enforcer) watch(now time.Time) {
-	wall := e.now()
+// watch ends what clients hold up.
+func (e *Enforcer) watch() {
+	now, wall := watch.Now(), e.now()
 	for _, f := range e.flights.Append(nil) {
 		reading, writing := f.stalled(now, e.limits.BodyTimeout)
 		switch {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/certvigil/certvigil/internal/field"
 	"github.com/certvigil/certvigil/internal/socket"
+	"github.com/certvigil/certvigil/internal/watch"
 )
 
 // A conn is a connection that is being served.
@@ -195,13 +196,13 @@ func (c *conn) leave(b *body, again bool) {
 	b.end()
 }
 
-// look ends what has waited for too long by now, which may lag behind the clock,
+// look ends what has waited for too long by now, which may lag behind watch.Now,
 // and the request of a client that has left. It is the watch's alone.
 func (c *conn) look(now time.Time) {
 	turn := c.turn.Load()
 	if turn != c.seen || c.since.IsZero() {
 		if turn != heading || c.since.IsZero() { // the first head's time runs since the handshake
-			c.since = time.Now() // not now, which may be before the phase began
+			c.since = watch.Now()
 		}
 		c.seen = turn
 		return

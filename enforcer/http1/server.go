@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/certvigil/certvigil/internal/inuse"
+	"github.com/certvigil/certvigil/internal/watch"
 )
 
 // Options configure a Server. Handler, Fallback and the limits are required.
@@ -43,7 +44,7 @@ type Server struct {
 	Options
 
 	closing atomic.Bool
-	watch   sync.Once
+	watched sync.Once
 	end     sync.Once
 	done    chan struct{} // closed by Close: the watch ends
 
@@ -65,7 +66,7 @@ func New(opts Options) *Server {
 // been passed on. It closes it, unless it was passed on. Requests have a context
 // made of ctx, which ends when the client has left.
 func (s *Server) Serve(ctx context.Context, secure *tls.Conn) {
-	s.watch.Do(func() { go s.watchLoop() })
+	s.watched.Do(func() { go s.watchLoop() })
 	c := newConn(ctx, s, secure)
 	defer c.cancel()
 	if !s.conns.Add(c) {
@@ -104,26 +105,17 @@ func (s *Server) Close() {
 	}
 }
 
-const (
-	minWatch = 20 * time.Millisecond
-	maxWatch = 250 * time.Millisecond
-)
+// maxWatch bounds how late it is noticed that a client has left.
+const maxWatch = 250 * time.Millisecond
 
-// watchLoop goes by the ticker's clock, which no change of the wall clock moves.
 func (s *Server) watchLoop() {
-	tick := time.NewTicker(min(max(min(s.HeaderTimeout, s.IdleTimeout)/8, minWatch), maxWatch))
-	defer tick.Stop()
 	var round []*conn
-	for {
-		select {
-		case now := <-tick.C:
-			round = s.conns.Append(round[:0])
-			for _, c := range round {
-				c.look(now)
-			}
-			clear(round)
-		case <-s.done:
-			return
+	watch.Loop(s.done, watch.Interval(min(s.HeaderTimeout, s.IdleTimeout), maxWatch), func() {
+		now := watch.Now()
+		round = s.conns.Append(round[:0])
+		for _, c := range round {
+			c.look(now)
 		}
-	}
+		clear(round)
+	})
 }

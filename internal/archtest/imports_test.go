@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"internal/field":     {},
 	"internal/inuse":     {},
 	"internal/socket":    {},
+	"internal/watch":     {},
 	"internal/alert":     {"internal/fault"},
 	"internal/cert":      {"internal/fault"},
 	"internal/crl":       {"internal/cert", "internal/fault"},
@@ -50,8 +51,8 @@ var mayImport = map[string][]string{
 	"notifier/slack":        {"internal/alert", "internal/egress", "internal/fault", "notifier", "templates"},
 	"notifier/webhook":      {"internal/alert", "internal/egress", "internal/fault", "notifier", "templates"},
 	"notifier/notifiertest": {"internal/alert", "notifier", "templates"},
-	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inuse", "internal/ratelimit", "internal/san", "enforcer/http1", "enforcer/origin", "templates"},
-	"enforcer/http1":        {"internal/field", "internal/inuse", "internal/socket"},
+	"enforcer":              {"internal/alert", "internal/cert", "internal/crl", "internal/egress", "internal/fault", "internal/glob", "internal/header", "internal/hostname", "internal/inuse", "internal/ratelimit", "internal/san", "internal/watch", "enforcer/http1", "enforcer/origin", "templates"},
+	"enforcer/http1":        {"internal/field", "internal/inuse", "internal/socket", "internal/watch"},
 	"enforcer/origin":       {"internal/egress", "internal/fault", "internal/field", "internal/socket"},
 	"internal/accesslog":    {"enforcer", "internal/fault"},
 
