@@ -50,6 +50,7 @@ type Entry struct {
 	UsedBy      string   // of a CA: how many clients were seen lately; empty where it is not known
 	Dependents  []string // of a CA: the few of them that were seen last, each with where and when
 	Seen        []string // of a client certificate: where and when, the latest first
+	RenewedBy   string   // what took its place, though it is in use all the same: its id and end; else empty
 	Successors  []string // look-alikes that end later, each with its id and end; nobody said that they take its place
 	NotBefore   time.Time
 	NotAfter    time.Time
@@ -79,7 +80,7 @@ func (m Message) Describe(e alert.Entry) Entry {
 	if steps := m.steps(e); len(steps) > 0 {
 		f.Advice += " " + steps[0]
 	}
-	if uploadable(e) {
+	if m.uploadable(e) {
 		f.RenewURL, f.Link = m.RenewURL(i), m.LinkFor(i.ID, LinkRenew)
 	}
 	f.Links = m.Links[i.ID]
@@ -101,7 +102,7 @@ func (m Message) describeUse(f *Entry, i alert.Item) {
 	case i.Kind == alert.KindCA && ok:
 		f.UsedBy, f.Dependents = users(known), Listed(recent(known))
 	}
-	f.Successors = Listed(successors(known))
+	f.RenewedBy, f.Successors = replacement(known), Listed(successors(known))
 }
 
 // severity is what an entry asks of people.

@@ -18,7 +18,20 @@ func (m Message) facts(i alert.Item) []row {
 	case i.Kind == alert.KindCA && ok:
 		rows = append(rows, row{Label: "In use by", Value: users(known)}, list("Lately", recent(known)))
 	}
-	return append(rows, list("Renewed by?", successors(known)))
+	return append(rows, row{Label: "Renewed by", Value: replacement(known)}, list("Renewed by?", successors(known)))
+}
+
+// stillUsed reports whether an item expires that is in use although it was renewed.
+func (m Message) stillUsed(e alert.Entry) bool {
+	return e.Item != nil && e.Alert.Event == alert.EventExpiring && m.Facts[e.Item.ID].Replacement != nil
+}
+
+// replacement names what took the item's place, as somebody has said.
+func replacement(known alert.Facts) string {
+	if known.Replacement == nil {
+		return ""
+	}
+	return successor(*known.Replacement)
 }
 
 // sightings says where a client presented its certificate, the latest first.
@@ -58,9 +71,13 @@ func recent(known alert.Facts) []string {
 func successors(known alert.Facts) []string {
 	var said []string
 	for _, s := range known.Successors {
-		said = append(said, fmt.Sprintf("%s (ends %s)", prefix(s.ID), s.NotAfter.UTC().Format(time.DateOnly)))
+		said = append(said, successor(s))
 	}
 	return said
+}
+
+func successor(i alert.Item) string {
+	return fmt.Sprintf("%s (ends %s)", prefix(i.ID), i.NotAfter.UTC().Format(time.DateOnly))
 }
 
 func at(place string, when time.Time) string {

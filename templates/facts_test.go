@@ -33,13 +33,27 @@ func used() templates.Message {
 	return m
 }
 
+// stillUsed is used, of two that were renewed.
+func stillUsed() templates.Message {
+	m := used()
+	for _, e := range m.Entries {
+		next := notifiertest.Item(e.Item.Kind, e.Item.CommonName+" again", 300*alert.Day)
+		facts := m.Facts[e.Item.ID]
+		facts.Replacement, facts.Successors = &next, nil
+		m.Facts[e.Item.ID] = facts
+	}
+	return m
+}
+
 func TestRender_facts(t *testing.T) {
 	t.Parallel()
-	mail, err := templates.RenderMail(used())
-	if err != nil {
-		t.Fatal(err)
+	for name, m := range map[string]templates.Message{"facts": used(), "still-used": stillUsed()} {
+		mail, err := templates.RenderMail(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notifiertest.Golden(t, name+".mail.txt", []byte(mail.Text))
 	}
-	notifiertest.Golden(t, "facts.mail.txt", []byte(mail.Text))
 }
 
 // TestRender_dependents counts them in words that fit the number.

@@ -75,6 +75,9 @@ func (m Message) title(e alert.Entry) string {
 		return head
 	}
 	thing := fmt.Sprintf("%s %q", kindName(e.Item.Kind), itemName(*e.Item))
+	if m.stillUsed(e) {
+		thing += ", renewed but still in use,"
+	}
 	switch m.state(e) {
 	case "expired":
 		return thing + " " + alert.FormatLeft(e.Item.NotAfter, m.Now)

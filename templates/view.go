@@ -73,7 +73,7 @@ func (m Message) view() view {
 	for i, f := range spelled {
 		v.More -= len(f)
 		v.Entries = append(v.Entries, m.family(i+1, f))
-		v.Upload = v.Upload || len(f) == 1 && uploadable(f[0])
+		v.Upload = v.Upload || len(f) == 1 && m.uploadable(f[0])
 	}
 	if len(spelled) > 1 {
 		v.Heading = overviewRow{Number: "#", Left: "Left", Day: "Ends", Clock: "(UTC)", What: "What"}
@@ -123,7 +123,7 @@ func (m Message) entry(number int, e alert.Entry) entryView {
 		switch {
 		case l.For != LinkRenew:
 			v.Others = append(v.Others, l)
-		case uploadable(e):
+		case m.uploadable(e):
 			v.Link = l.URL
 		}
 	}
@@ -178,7 +178,7 @@ func (m Message) rows(e alert.Entry) []row {
 func (e entryView) Short() []row {
 	var rows []row
 	for n, r := range e.Rows {
-		if n == 0 || slices.Contains([]string{"Serial", "Hostnames", "Bundles", "In use by", "Last seen", "Renewed by?"}, r.Label) {
+		if n == 0 || slices.Contains([]string{"Serial", "Hostnames", "Bundles", "In use by", "Last seen", "Renewed by", "Renewed by?"}, r.Label) {
 			rows = append(rows, r)
 		}
 	}
@@ -232,8 +232,9 @@ func labels(m map[string]string) []string {
 	return pairs
 }
 
-func uploadable(e alert.Entry) bool {
-	return e.Item != nil && e.Alert.Event == alert.EventExpiring &&
+// uploadable reports whether a renewed certificate is what the entry asks for.
+func (m Message) uploadable(e alert.Entry) bool {
+	return e.Item != nil && e.Alert.Event == alert.EventExpiring && !m.stillUsed(e) &&
 		(e.Item.Kind == alert.KindCA || e.Item.Kind == alert.KindClient)
 }
 
@@ -252,11 +253,17 @@ func (m Message) advice(e alert.Entry) string {
 	}
 	switch e.Item.Kind {
 	case alert.KindCA:
+		if m.stillUsed(e) {
+			return "Its successor is in place. Issue new certificates to the clients that it alone vouches for."
+		}
 		if m.state(e) == "expired" {
 			return "Nobody with a certificate of this CA is admitted any more. Issue its new certificate and hand it in:"
 		}
 		return "Issue the CA's new certificate and hand it in (the old one stays trusted until it ends):"
 	case alert.KindClient:
+		if m.stillUsed(e) {
+			return "The renewed certificate is stored, and clients present the old one all the same: install the new one where the old one was seen."
+		}
 		return "Issue a new certificate for the same subject, install it at the client, and hand it in:"
 	case alert.KindServer:
 		if files := filesOf(*e.Item); files != "" {
@@ -282,7 +289,7 @@ func filesOf(i alert.Item) string {
 // steps are the exact commands that carry the advice out.
 func (m Message) steps(e alert.Entry) []string {
 	switch {
-	case uploadable(e):
+	case m.uploadable(e):
 		return []string{
 			"certvigil cert renew " + prefix(e.Item.ID) + " new.pem",
 			"curl --data-binary @new.pem -H \"Authorization: Bearer $TOKEN\" '" + m.RenewURL(*e.Item) + "'",

@@ -164,8 +164,15 @@ func newCertShow(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return e.print(shownItem{item, lists}, func() {
+				facts, err := s.Facts(cmd.Context(), item, e.now())
+				if err != nil {
+					return err
+				}
+				return e.print(shownItem{item, lists, facts.Replacement}, func() {
 					e.showItem(item)
+					if next := facts.Replacement; next != nil {
+						e.printf("renewed by   %s, and still in use\n", next.ID)
+					}
 					for _, l := range lists {
 						e.printf("revoked by   the list of %s (from %s)\n", l.Item.Subject, stamp(l.ThisUpdate))
 					}
@@ -175,11 +182,13 @@ func newCertShow(e *env) *cobra.Command {
 	})
 }
 
-// A shownItem is an item with the revocation lists that name it.
+// A shownItem is an item with the revocation lists that name it, and what took its
+// place when it is in use all the same.
 type shownItem struct {
 	alert.Item
 
 	RevokedBy []inventory.CRL `json:"revoked_by,omitempty"`
+	RenewedBy *alert.Item     `json:"renewed_by,omitempty"`
 }
 
 func (e *env) showItem(it alert.Item) {
@@ -215,8 +224,9 @@ func newCertRenew(e *env) *cobra.Command {
 		Use:   "renew ITEM FILE",
 		Short: "Put a renewed certificate in the place of a CA or client certificate",
 		Long: `Put a renewed certificate in the place of a CA or client certificate: same
-subject and alternative names, later end. Alerts for the old one end. A renewed
-CA is live at once beside the old one, which stays trusted until it ends.`,
+subject and alternative names, later end. Alerts for the old one end, unless it
+stays in use. A renewed CA is live at once beside the old one, which stays
+trusted until it ends.`,
 		Example: `  certvigil cert renew 3f1c9a ca-2027.pem
   certvigil cert renew partner ca-2027.pem   # the CA that was added as partner
   certvigil cert renew old-client.pem new-client.pem`,

@@ -134,3 +134,19 @@ func (i Item) LastSeen() time.Time {
 func (i Item) Outlived() bool {
 	return i.OnlyObserved() && i.LastSeen().Before(i.NotAfter.Add(-i.Lifetime()/4))
 }
+
+// settling is the least time that a renewed certificate has to arrive everywhere:
+// a client may have the new one and still present the old one on a connection
+// that lasts for a day.
+const settling = 2 * Day
+
+// UsedWithin is for how long a superseded item that was seen counts as in use.
+const UsedWithin = 7 * Day
+
+// OutOfUse reports whether an item that was superseded at an instant should be in
+// use no more by another one: after a third of the time that it had left. Who
+// presents it then has not got the renewed one, and two thirds are left to mend
+// that.
+func (i Item) OutOfUse(superseded, by time.Time) bool {
+	return !by.Before(superseded.Add(max(i.NotAfter.Sub(superseded)/3, settling)))
+}

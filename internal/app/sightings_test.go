@@ -142,3 +142,35 @@ func TestSightings_EndToEnd(t *testing.T) {
 		t.Error("a sighting was lost")
 	}
 }
+
+// TestSightings_RenewedAndStillUsed: the daemon tells of a certificate that was
+// renewed half a year ago and is presented all the same.
+func TestSightings_RenewedAndStillUsed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(h *house) string { return h.guarding(closed, "30d") })
+	ca, _ := h.admit()
+	now, actor := h.App.o.Now(), inventory.Actor{Kind: inventory.ActorLocal}
+	old := ca.Issue(certtest.Client(), certtest.CommonName("device"), certtest.Validity(now.AddDate(-1, 0, 0), now.AddDate(0, 0, 20)))
+	item, _, err := h.store.AddItem(t.Context(), inventory.NewItem{Kind: alert.KindClient, Certificate: old.Certificate, Source: alert.Source{Kind: alert.SourceUpload}, Actor: actor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := h.store.Replace(t.Context(), inventory.Replacement{
+		OldItemID: item.ID, Certificate: old.Renew(certtest.Validity(now.AddDate(0, 0, -1), now.AddDate(1, 0, 0))).Certificate, Actor: actor,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.do(`UPDATE items SET superseded_at = ? WHERE id = ?`, now.AddDate(0, -6, 0).UnixMilli(), item.ID)
+	eventually(t, "admitted", func() bool { answer, _ := h.ask(old, "/"); return answer.StatusCode == http.StatusOK })
+	if err := h.App.sightings.close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is told of", func() bool {
+		alerts, err := h.store.Alerts(t.Context(), 0)
+		return err == nil && slices.ContainsFunc(alerts, func(a alert.Alert) bool { return a.ItemID == item.ID && a.Epoch == 2 && !a.Covered })
+	})
+	if facts, err := h.store.Facts(t.Context(), item, now); err != nil || facts.Replacement == nil || facts.Replacement.ID != next.ID {
+		t.Errorf("what is known of it: %+v, %v", facts, err)
+	}
+}

@@ -24,6 +24,12 @@ func (s *Store) Facts(ctx context.Context, item alert.Item, now time.Time) (fact
 		if item.Kind == alert.KindCRL { // the next list is the same item
 			return nil
 		}
+		if err := t.addReplacement(ctx, &facts, item.ID); err != nil {
+			return err
+		}
+		if facts.Replacement != nil { // no need to guess
+			return nil
+		}
 		facts.Successors, err = t.items(ctx, `WHERE i.subject = ? AND i.kind = ? AND i.issuer = ? AND i.sans = ? AND i.not_after > ?
 			AND i.trust = 'trusted' AND i.watch IN ('active', 'pending') AND i.id <> ? ORDER BY i.not_after DESC, i.id LIMIT ?`,
 			item.Subject, item.Kind, item.Issuer, jsonText(orEmpty(item.SANs)), item.NotAfter.UnixMilli(), item.ID, mostSuccessors)

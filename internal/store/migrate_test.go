@@ -39,14 +39,16 @@ func TestMigrate_FromTheFirstRelease(t *testing.T) {
 	store.MigrateTo(t, path, 1)
 	ca := certtest.NewCA(certtest.CommonName("Root"))
 	client := ca.Issue(certtest.CommonName("James Royal"))
+	old := ca.Issue(certtest.CommonName("James Royal"))
 	db := raw(t, path)
-	for id, c := range map[string]*certtest.Certificate{"ca": ca, "client": client} {
+	for id, c := range map[string]*certtest.Certificate{"ca": ca, "client": client, "old": old} {
 		run(t, db, `INSERT INTO items (id, kind, fingerprint, spki_hash, subject, issuer, common_name, serial, sans, not_before, not_after,
 			trust, watch, epoch, labels, created_at) VALUES (?1, ?1, ?2, ?3, ?4, ?5, '', ?6, '[]', 0, ?7, 'trusted', 'active', 1, '{}', 0)`,
 			id, cert.Fingerprint(c.Certificate), cert.KeyHash(c.Certificate), cert.SubjectDN(c.Certificate), cert.IssuerDN(c.Certificate),
 			cert.Serial(c.Certificate), c.NotAfter.UnixMilli())
 		run(t, db, `INSERT INTO item_der (item_id, der) VALUES (?, ?)`, id, c.Raw)
 	}
+	run(t, db, `UPDATE items SET watch = 'superseded', replaced_by = 'client' WHERE id = 'old'`)
 	run(t, db, `INSERT INTO bundles (id, name, uploaded_hash, set_hash, created_at, updated_at) VALUES ('b', 'partner', 'x', 'x', 0, 0)`)
 	run(t, db, `INSERT INTO bundle_items (bundle_id, item_id, position, role) VALUES ('b', 'ca', 0, 'anchor')`)
 	run(t, db, `INSERT INTO bundle_hostnames (bundle_id, hostname) VALUES ('b', 'orders.example.com')`)

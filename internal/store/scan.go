@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func (s *Store) Scan(ctx context.Context, now time.Time, decide func([]alert.Can
 	for first, more := true, true; more; first = false {
 		if err := s.write(ctx, "scanning", func(t *tx) (err error) {
 			if first {
-				if err := s.activate(ctx, t, now); err != nil {
+				if err := errors.Join(s.activate(ctx, t, now), s.retireUnused(ctx, t, now)); err != nil {
 					return err
 				}
 			}
@@ -107,20 +108,21 @@ func (s *Store) activate(ctx context.Context, t *tx, now time.Time) error {
 	return nil
 }
 
+var scanActor = inventory.Actor{Kind: inventory.ActorSystem, ID: "scan"}
+
 // moveNow makes an item active by the scan's clock, which has found it valid.
 func (s *Store) moveNow(ctx context.Context, t *tx, item alert.Item) error {
-	system := inventory.Actor{Kind: inventory.ActorSystem, ID: "scan"}
-	if err := t.moveItem(ctx, item, item.Trust, alert.Active); err != nil {
+	if err := t.moveItem(ctx, item, item.Trust, alert.Active, s.now()); err != nil {
 		return err
 	}
-	if err := t.audit(ctx, s.now(), system, change{
+	if err := t.audit(ctx, s.now(), scanActor, change{
 		action: "item.activate", object: "item:" + item.ID,
 		before: map[string]any{"trust": item.Trust, "watch": item.Watch},
 		after:  map[string]any{"trust": item.Trust, "watch": alert.Active},
 	}); err != nil {
 		return err
 	}
-	return s.takeOver(ctx, t, item.ID, system)
+	return s.takeOver(ctx, t, item.ID, scanActor)
 }
 
 // Preview returns what Scan would hand to decide at the given time, and what

@@ -10,9 +10,9 @@ import (
 )
 
 // RecordSightings records where client certificates were seen, in one
-// transaction; one that is not known yet becomes known as observed. It changes
-// neither trust nor what is watched, and leaves no audit row: nobody decided
-// anything, and the access log has each of them.
+// transaction; one that is not known yet becomes known as observed. It leaves no
+// audit row: nobody decided anything, and the access log has each of them. What
+// was superseded and is still in use is watched again, and that is on record.
 func (s *Store) RecordSightings(ctx context.Context, list []inventory.Sighting) error {
 	return s.write(ctx, "recording sightings", func(t *tx) error {
 		for _, seen := range list {
@@ -54,7 +54,7 @@ func (s *Store) recordSighting(ctx context.Context, t *tx, seen inventory.Sighti
 			return err
 		}
 	}
-	return nil
+	return s.resumeUsed(ctx, t, known.ID, seen)
 }
 
 // clientWith returns the client item of a fingerprint with its sources, the

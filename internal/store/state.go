@@ -86,7 +86,7 @@ func (s *Store) transition(ctx context.Context, t *tx, item alert.Item, trust al
 	if item.Trust == trust && item.Watch == watch {
 		return nil
 	}
-	if err := t.moveItem(ctx, item, trust, watch); err != nil {
+	if err := t.moveItem(ctx, item, trust, watch, now); err != nil {
 		return err
 	}
 	if !live(trust, watch) {
@@ -126,7 +126,7 @@ func (s *Store) transition(ctx context.Context, t *tx, item alert.Item, trust al
 	return nil
 }
 
-func (t *tx) moveItem(ctx context.Context, item alert.Item, trust alert.Trust, watch alert.Watch) error {
+func (t *tx) moveItem(ctx context.Context, item alert.Item, trust alert.Trust, watch alert.Watch, now time.Time) error {
 	begins := live(trust, watch) && !live(item.Trust, item.Watch)
 	epoch, due := item.Epoch, sql.NullInt64{}
 	if begins || watch == alert.Active && item.Watch != alert.Active {
@@ -138,12 +138,13 @@ func (t *tx) moveItem(ctx context.Context, item alert.Item, trust alert.Trust, w
 	case live(trust, watch) && item.NextDueAt != nil:
 		due = millis(*item.NextDueAt)
 	}
-	replaced := nullText(item.ReplacedBy)
+	replaced, superseded := nullText(item.ReplacedBy), millis(now)
 	if watch != alert.Superseded {
-		replaced = sql.NullString{}
+		replaced, superseded = sql.NullString{}, sql.NullInt64{}
 	}
-	_, err := t.exec(ctx, `UPDATE items SET trust = ?, watch = ?, epoch = ?, next_due_at = ?, replaced_by = ? WHERE id = ?`,
-		trust, watch, epoch, due, replaced, item.ID)
+	_, err := t.exec(ctx, `UPDATE items SET trust = ?, watch = ?, epoch = ?, next_due_at = ?, replaced_by = ?,
+			superseded_at = CASE WHEN ? IS NOT NULL THEN COALESCE(superseded_at, ?) END WHERE id = ?`,
+		trust, watch, epoch, due, replaced, superseded, superseded, item.ID)
 	if err != nil || !begins {
 		return err
 	}
@@ -212,8 +213,7 @@ func (s *Store) standDown(ctx context.Context, t *tx, newID, goneID string, acto
 		if err := s.transition(ctx, t, old, old.Trust, alert.Active, actor, "item.resume"); err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, `INSERT INTO successions (new_item_id, old_item_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-			newID, old.ID, s.now().UnixMilli()); err != nil {
+		if err := t.wait(ctx, succession{newID, old.ID}, s.now()); err != nil {
 			return err
 		}
 	}

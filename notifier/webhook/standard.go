@@ -68,6 +68,7 @@ type standardItem struct {
 	UsedBy      string            `json:"used_by,omitempty"`    // of a CA
 	Dependents  []string          `json:"dependents,omitempty"` // those that were seen last
 	Seen        []string          `json:"seen,omitempty"`       // of a client certificate
+	RenewedBy   string            `json:"renewed_by,omitempty"` // it is in use all the same
 	Successors  []string          `json:"successors,omitempty"` // which may have taken its place
 	Omitted     map[string]int    `json:"omitted,omitempty"`    // how many values of which list did not fit
 	RenewURL    string            `json:"renew_url,omitempty"`
@@ -145,7 +146,7 @@ func newStandardAlert(words templates.Message, e alert.Entry) standardAlert {
 		Serial: text(i.Serial), Fingerprint: i.Fingerprint, SANs: list("sans", i.SANs),
 		NotBefore: f.NotBefore, NotAfter: f.NotAfter, TimeLeft: f.TimeLeft, Expired: i.NotAfter.Before(words.Now),
 		Hostnames: list("hostnames", i.Hostnames), Bundles: list("bundles", i.Bundles),
-		UsedBy: f.UsedBy, Dependents: list("dependents", f.Dependents), Seen: list("seen", f.Seen), Successors: list("successors", f.Successors),
+		UsedBy: f.UsedBy, Dependents: list("dependents", f.Dependents), Seen: list("seen", f.Seen), RenewedBy: f.RenewedBy, Successors: list("successors", f.Successors),
 		Omitted: omitted, RenewURL: f.RenewURL,
 	}
 	if a.Item.Labels = fewLabels(i.Labels); len(a.Item.Labels) < len(i.Labels) {

@@ -160,6 +160,7 @@ func teamsFacts(f templates.Entry, e alert.Entry) [][2]string {
 		{"Hostnames", hostnames(e)},
 		{"Bundles", bundles(e)},
 		{"In use by", f.UsedBy},
+		{"Renewed by", f.RenewedBy},
 	}
 }
 

@@ -91,7 +91,7 @@ func Run(t *testing.T, open Open) {
 	for _, group := range []map[string]func(*world){
 		overTests, handlingTests, reportTests,
 		bundleTests, itemTests, renewalTests, scanTests, claimTests, settleTests, recordTests, redeliveryTests, crlTests,
-		trustTests, endingTests, changeTests, sightingTests, alertingTests, threadTests, accessTests, auditTests,
+		trustTests, endingTests, changeTests, sightingTests, inUseTests, alertingTests, threadTests, accessTests, auditTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
