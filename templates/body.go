@@ -237,6 +237,7 @@ func bodyExamples() []Message {
 		{entry(alert.EventExpiring)},
 		{entry(alert.EventRenewed)},
 		{entry(alert.EventRevoked)},
+		{entry(alert.EventIgnored)},
 		{failure},
 		{entry(alert.EventExpiring), entry(alert.EventRenewed), failure},
 		nil,

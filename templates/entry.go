@@ -23,7 +23,7 @@ const (
 type Entry struct {
 	ID        string // of the alert
 	Key       string // the same for whatever is told of one item until that is renewed
-	Event     string // expiring, renewed, revoked, removed or failed
+	Event     string // expiring, renewed, revoked, removed, ignored or failed
 	State     string // Event, or "expired" once an expiring item has ended
 	Severity  string
 	Resolved  bool   // an earlier alert of the same Key is over

@@ -52,7 +52,7 @@ func (m Message) count() string {
 		counts[m.state(e)]++
 	}
 	var parts []string
-	for _, state := range []string{"expired", "expiring", "renewed", "revoked", "removed", "failed"} {
+	for _, state := range []string{"expired", "expiring", "renewed", "revoked", "removed", "ignored", "failed"} {
 		if n := counts[state]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}

@@ -246,6 +246,11 @@ func (m Message) advice(e alert.Entry) string {
 		return "Nothing is left to do: no more is said of the old end."
 	case alert.EventRevoked:
 		return "It is trusted no longer, and no more is said of its end."
+	case alert.EventIgnored:
+		if e.Item.Watch != alert.Ignored {
+			return "That was taken back."
+		}
+		return "No more is said of its end, which comes all the same. To take that back:"
 	case alert.EventRemoved:
 		return "It is watched no longer, and no more is said of its end."
 	default:
@@ -294,6 +299,8 @@ func (m Message) steps(e alert.Entry) []string {
 			"certvigil cert renew " + prefix(e.Item.ID) + " new.pem",
 			"curl --data-binary @new.pem -H \"Authorization: Bearer $TOKEN\" '" + m.RenewURL(*e.Item) + "'",
 		}
+	case e.Alert.Event == alert.EventIgnored && e.Item.Watch == alert.Ignored:
+		return []string{"certvigil cert ignore --undo " + prefix(e.Item.ID)}
 	case e.Alert.Event == alert.EventExpiring && e.Item.Kind == alert.KindCRL:
 		return []string{"certvigil crl add new.crl"}
 	}

@@ -23,7 +23,8 @@ const (
 	EventExpiring Event = "expiring"
 	EventRenewed  Event = "renewed"
 	EventRevoked  Event = "revoked"
-	EventRemoved  Event = "removed" // it is watched no longer
+	EventRemoved  Event = "removed" // it is trusted and watched no longer
+	EventIgnored  Event = "ignored" // it is watched no longer
 	EventReport   Event = "report"  // a channel's weekly report
 	EventFailed   Event = "failed"  // a delivery died, a channel fails or a revocation list cannot be refreshed
 )
@@ -58,7 +59,12 @@ func (a Alert) Key() string { return ID(a.Subject, a.Epoch, "", 0, "") }
 
 // Resolves reports whether the alert tells that an earlier one is over.
 func (a Alert) Resolves() bool {
-	return a.Event == EventRenewed || a.Event == EventRevoked || a.Event == EventRemoved
+	switch a.Event {
+	case EventRenewed, EventRevoked, EventRemoved, EventIgnored:
+		return true
+	case EventExpiring, EventReport, EventFailed:
+	}
+	return false
 }
 
 // A DeliveryState is where a delivery stands.

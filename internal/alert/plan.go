@@ -13,7 +13,7 @@ type Candidate struct {
 }
 
 // An Ending is why the watch of an item's epoch ended: EventRenewed,
-// EventRevoked or EventRemoved.
+// EventRevoked, EventRemoved or EventIgnored.
 type Ending struct {
 	Epoch int
 	Event Event

@@ -32,6 +32,8 @@ func endOf(trust alert.Trust, watch alert.Watch) alert.Event {
 		return alert.EventRevoked
 	case watch == alert.Superseded:
 		return alert.EventRenewed
+	case watch == alert.Ignored:
+		return alert.EventIgnored
 	}
 	return ""
 }
@@ -41,7 +43,7 @@ func endOf(trust alert.Trust, watch alert.Watch) alert.Event {
 func (t *tx) end(ctx context.Context, itemID string, epoch int, event alert.Event, now time.Time) error {
 	var told, flaps bool
 	if err := t.row(ctx, `SELECT EXISTS (SELECT 1 FROM told WHERE item_id = ? AND epoch = ?),
-			EXISTS (SELECT 1 FROM alerts WHERE item_id = ? AND event IN ('renewed', 'revoked', 'removed') AND created_at > ?)`,
+			EXISTS (SELECT 1 FROM alerts WHERE item_id = ? AND event IN ('renewed', 'revoked', 'removed', 'ignored') AND created_at > ?)`,
 		itemID, epoch, itemID, now.Add(-flapWithin).UnixMilli()).Scan(&told, &flaps); err != nil || !told || event == "" {
 		return err
 	}
@@ -56,9 +58,10 @@ func (t *tx) end(ctx context.Context, itemID string, epoch int, event alert.Even
 }
 
 // takeBackEnd forgets an end that was not told yet, when the item is watched
-// again: whoever heard of it in the former epoch need not hear it again.
+// again: whoever heard of it in the former epoch need not hear it again. To ignore
+// an item and to take that back is no flapping: both are told.
 func (t *tx) takeBackEnd(ctx context.Context, itemID string, former, epoch int) error {
-	gone, err := t.exec(ctx, `DELETE FROM endings WHERE item_id = ? AND epoch = ?`, itemID, former)
+	gone, err := t.exec(ctx, `DELETE FROM endings WHERE item_id = ? AND epoch = ? AND event <> 'ignored'`, itemID, former)
 	if err != nil || gone == 0 {
 		return err
 	}

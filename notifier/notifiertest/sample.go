@@ -118,8 +118,10 @@ func Digest(n int) notifier.Message {
 func Over() notifier.Message {
 	renewed, next := Item(alert.KindClient, "device-1", 5*alert.Day), Item(alert.KindClient, "device-1", 370*alert.Day)
 	revoked, removed := Item(alert.KindClient, "device-2", 6*alert.Day), Item(alert.KindCA, "Former CA", 7*alert.Day)
-	next.Serial = "0A0B"
-	m := Message(Entry(renewed, 0, alert.EventRenewed), Entry(revoked, 0, alert.EventRevoked), Entry(removed, 0, alert.EventRemoved))
+	ignored := Item(alert.KindClient, "device-3", 8*alert.Day)
+	next.Serial, ignored.Watch = "0A0B", alert.Ignored
+	m := Message(Entry(renewed, 0, alert.EventRenewed), Entry(revoked, 0, alert.EventRevoked), Entry(removed, 0, alert.EventRemoved),
+		Entry(ignored, 0, alert.EventIgnored))
 	m.Entries[0].Successor = &next
 	return m
 }

@@ -56,6 +56,8 @@ var handlingTests = map[string]func(*world){
 			w.Errorf("the new epoch has %+v", h)
 		}
 		w.tells([]string{"expiring client"})
+		w.later(time.Minute)
+		w.tells([]string{"ignored client"}) // the former epoch
 	},
 	"handling: of nothing that is known": func(w *world) {
 		w.fails(w.Handle(w.ctx(), "nobody", nil, actor), fault.NotFound, "")

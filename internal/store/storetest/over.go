@@ -76,7 +76,7 @@ func (w *world) alerted(name string) (*certtest.Certificate, alert.Item) {
 }
 
 var overTests = map[string]func(*world){
-	"over: a renewal, a revocation and a removal are told to who heard, in one message": func(w *world) {
+	"over: a renewal, a revocation, a removal and a mute are told to who heard, in one message": func(w *world) {
 		c, renewed := w.alerted("renewed")
 		_, revoked := w.alerted("revoked")
 		_, removed := w.alerted("removed")
@@ -101,7 +101,7 @@ var overTests = map[string]func(*world){
 			}
 		}
 		w.settle("w", job.Delivery.ID, alert.Outcome{State: alert.StatePending, NextAttemptAt: w.now})
-		w.tells([]string{"removed removed", "renewed renewed", "revoked revoked"})
+		w.tells([]string{"ignored ignored", "removed removed", "renewed renewed", "revoked revoked"})
 		w.later(24 * time.Hour)
 		w.tells()
 		if next, err := w.NextEnding(w.ctx()); err != nil || !next.IsZero() {
