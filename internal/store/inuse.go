@@ -53,11 +53,25 @@ func (s *Store) resume(ctx context.Context, t *tx, c succession, superseded, see
 	if err != nil || !old.OutOfUse(superseded, seen) {
 		return err
 	}
+	if c.newID, err = t.lastInLine(ctx, c.newID); err != nil {
+		return err
+	}
 	actor := inventory.Actor{Kind: inventory.ActorSystem, ID: "sightings"}
 	if err := s.transition(ctx, t, old, old.Trust, alert.Active, actor, "item.resume"); err != nil {
 		return err
 	}
 	return t.wait(ctx, c, s.now())
+}
+
+// lastInLine returns what is in an item's place after all renewals, perhaps itself.
+func (t *tx) lastInLine(ctx context.Context, itemID string) (string, error) {
+	for {
+		item, err := t.item(ctx, itemID)
+		if err != nil || item.Watch != alert.Superseded || item.ReplacedBy == "" {
+			return itemID, err
+		}
+		itemID = item.ReplacedBy
+	}
 }
 
 // wait records that an item takes another one's place later.

@@ -159,6 +159,22 @@ var inUseTests = map[string]func(*world){
 		w.ok(w.SetTrust(w.ctx(), next.ID, alert.Trusted, actor))
 		w.watched(old.ID, alert.Superseded, 3)
 	},
+	"in use: it waits for the last of its line": func(w *world) {
+		c, old := w.alerted("device")
+		fresh := w.renewed(c, w.now.Add(-time.Hour))
+		third := w.replace(w.replace(old.ID, fresh).ID, w.renewed(c, w.now.Add(-time.Minute)))
+		w.later(7 * alert.Day)
+		w.see(c)
+		w.watched(old.ID, alert.Active, 2)
+		if got := w.replacement(old.ID); got != third.ID {
+			w.Errorf("its place was taken by %q, want %q", got, third.ID)
+		}
+		w.later(alert.UsedWithin + time.Second)
+		w.byRules(mailRule)
+		if w.watched(old.ID, alert.Superseded, 2); w.item(old.ID).ReplacedBy != third.ID {
+			w.Error("its place was taken by another one")
+		}
+	},
 	"in use: is renewed once more": func(w *world) {
 		c, fresh, old, next := w.stillUsed()
 		if again := w.replace(old.ID, fresh); again.ID != next.ID {
