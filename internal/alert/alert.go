@@ -3,6 +3,7 @@
 package alert
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -38,6 +39,7 @@ type Alert struct {
 	Subject   string        `json:"subject"`
 	ItemID    string        `json:"item_id,omitempty"` // "" when the subject is no item
 	Epoch     int           `json:"epoch"`
+	Began     int           `json:"-"` // the epoch with which Epoch goes on; 0 = it began anew
 	Rule      string        `json:"rule"`
 	Threshold time.Duration `json:"-"` // as configured, before scaling
 	Event     Event         `json:"event"`
@@ -53,9 +55,10 @@ func ID(subject string, epoch int, rule string, threshold time.Duration, event E
 	return digest("alert", subject, strconv.Itoa(epoch), rule, strconv.FormatInt(int64(threshold/time.Second), 10), string(event))
 }
 
-// Key is the same for whatever is told of one subject in one epoch, by whichever
-// rule: receivers tie the end of an alert to its beginning by it.
-func (a Alert) Key() string { return ID(a.Subject, a.Epoch, "", 0, "") }
+// Key is the same for whatever is told of one subject in one epoch, and those that
+// go on with it, by whichever rule: receivers tie the end of an alert to its
+// beginning by it.
+func (a Alert) Key() string { return ID(a.Subject, cmp.Or(a.Began, a.Epoch), "", 0, "") }
 
 // Resolves reports whether the alert tells that an earlier one is over.
 func (a Alert) Resolves() bool {

@@ -58,14 +58,19 @@ func (t *tx) end(ctx context.Context, itemID string, epoch int, event alert.Even
 }
 
 // takeBackEnd forgets an end that was not told yet, when the item is watched
-// again: whoever heard of it in the former epoch need not hear it again. To ignore
+// again: whoever heard of it in the former epoch need not hear it again, and what
+// that opened at receivers goes on. To ignore
 // an item and to take that back is no flapping: both are told.
 func (t *tx) takeBackEnd(ctx context.Context, itemID string, former, epoch int) error {
 	gone, err := t.exec(ctx, `DELETE FROM endings WHERE item_id = ? AND epoch = ? AND event <> 'ignored'`, itemID, former)
 	if err != nil || gone == 0 {
 		return err
 	}
-	_, err = t.exec(ctx, `UPDATE told SET epoch = ? WHERE item_id = ? AND epoch = ? AND heard = 1`, epoch, itemID, former)
+	if _, err := t.exec(ctx, `UPDATE told SET epoch = ? WHERE item_id = ? AND epoch = ? AND heard = 1`, epoch, itemID, former); err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `INSERT INTO continuations (item_id, epoch, began)
+		VALUES (?, ?, COALESCE((SELECT began FROM continuations WHERE item_id = ? AND epoch = ?), ?))`, itemID, epoch, itemID, former, former)
 	return err
 }
 

@@ -24,6 +24,7 @@ var invariants = []invariant{
 	{"an alert of an item names another subject", `SELECT id FROM alerts WHERE item_id IS NOT NULL AND subject <> item_id`},
 	{"an alert speaks of an epoch to come", `SELECT a.id FROM alerts a JOIN items i ON i.id = a.item_id WHERE a.epoch > i.epoch`},
 	{"an ending is of an epoch to come", `SELECT e.item_id FROM endings e JOIN items i ON i.id = e.item_id WHERE e.epoch > i.epoch`},
+	{"an epoch goes on with one that did not come before it", `SELECT item_id FROM continuations WHERE began >= epoch`},
 	{"an item was acknowledged in an epoch to come", `SELECT h.item_id FROM handlings h JOIN items i ON i.id = h.item_id WHERE h.epoch > i.epoch`},
 	{"an active item has no epoch", `SELECT id FROM items WHERE watch = 'active' AND epoch < 1`},
 	{"an item that is not superseded names a successor", `SELECT id FROM items WHERE replaced_by IS NOT NULL AND watch <> 'superseded'`},

@@ -207,7 +207,8 @@ func (s *Store) Recover(ctx context.Context) error {
 
 // alerts returns the alerts of a query over alerts a.
 func (t *tx) alerts(ctx context.Context, clause string, args ...any) ([]alert.Alert, error) {
-	return collect(ctx, t, scanAlert, `SELECT a.id, a.subject, a.item_id, a.epoch, a.rule, a.threshold_ns, a.event, a.covered, a.detail, a.created_at
+	return collect(ctx, t, scanAlert, `SELECT a.id, a.subject, a.item_id, a.epoch, a.rule, a.threshold_ns, a.event, a.covered, a.detail, a.created_at,
+		(SELECT c.began FROM continuations c WHERE c.item_id = a.item_id AND c.epoch = a.epoch)
 		FROM alerts a `+clause, args...)
 }
 
@@ -215,9 +216,10 @@ func scanAlert(row scanner) (a alert.Alert, err error) {
 	var (
 		item    sql.NullString
 		created int64
+		began   sql.NullInt64
 	)
-	err = row.Scan(&a.ID, &a.Subject, &item, &a.Epoch, &a.Rule, &a.Threshold, &a.Event, &a.Covered, &a.Detail, &created)
-	a.ItemID, a.CreatedAt = item.String, fromMillis(created)
+	err = row.Scan(&a.ID, &a.Subject, &item, &a.Epoch, &a.Rule, &a.Threshold, &a.Event, &a.Covered, &a.Detail, &created, &began)
+	a.ItemID, a.CreatedAt, a.Began = item.String, fromMillis(created), int(began.Int64)
 	return a, err
 }
 

@@ -106,7 +106,7 @@ func (s *Store) forget(ctx context.Context, before time.Time) error {
 
 func (t *tx) deleteItems(ctx context.Context, ids []string) error {
 	return inChunks(ids, func(in string, args []any) error {
-		for _, table := range []string{"told", "endings", "handlings", "slack_threads", "alerts", "item_authorities", "item_sources", "item_der"} {
+		for _, table := range []string{"told", "endings", "continuations", "handlings", "slack_threads", "alerts", "item_authorities", "item_sources", "item_der"} {
 			if _, err := t.exec(ctx, `DELETE FROM `+table+` WHERE item_id IN `+in, args...); err != nil {
 				return err
 			}

@@ -108,6 +108,30 @@ var overTests = map[string]func(*world){
 			w.Errorf("the next end is at %v, %v", next, err)
 		}
 	},
+	"over: what was taken back is closed by what opened it": func(w *world) {
+		item := w.addClient("client", 20)
+		w.byRules(mailRule)
+		opened := w.one("w", "mail")
+		w.settle("w", opened.Delivery.ID, alert.Outcome{State: alert.StateSent})
+		for range 2 { // nobody is told
+			w.ok(w.SetTrust(w.ctx(), item.ID, alert.Revoked, actor))
+			w.ok(w.SetTrust(w.ctx(), item.ID, alert.Trusted, actor))
+			w.tells()
+		}
+		w.ok(w.SetTrust(w.ctx(), item.ID, alert.Revoked, actor))
+		w.later(time.Minute)
+		w.byRules(mailRule)
+		closed := w.one("w", "mail")
+		w.settle("w", closed.Delivery.ID, alert.Outcome{State: alert.StateSent})
+		if was, is := opened.Entries[0].Alert.Key(), closed.Entries[0].Alert.Key(); was != is || !closed.Entries[0].Alert.Resolves() {
+			w.Errorf("%+v opened %s, and %+v closes %s", opened.Entries[0].Alert, was, closed.Entries[0].Alert, is)
+		}
+		w.ok(w.SetTrust(w.ctx(), item.ID, alert.Trusted, actor)) // told in between
+		w.byRules(mailRule)
+		if is := w.one("w", "mail").Entries[0].Alert.Key(); is == opened.Entries[0].Alert.Key() {
+			w.Error("what comes back opens what was closed")
+		}
+	},
 	"over: nobody who did not hear is told": func(w *world) {
 		c := certtest.SelfSigned(certtest.CommonName("never sent"), certtest.Validity(w.now.Add(-alert.Day), w.now.Add(20*alert.Day)))
 		item, _, err := w.AddItem(w.ctx(), newItem(c))
