@@ -273,7 +273,8 @@ func (e *Enforcer) open(l net.Listener) bool {
 // Shutdown stops accepting, lets requests end until ctx is done, then closes
 // what is left. WebSockets have no end of their own: they are closed as soon
 // as the requests are through. It returns ctx's error if that came first. The
-// access log has got all records by then.
+// access log has got the records of all requests by then, but for those that
+// an origin, or the log itself, holds up.
 func (e *Enforcer) Shutdown(ctx context.Context) error {
 	e.closing.Lock()
 	e.end()

@@ -19,12 +19,12 @@ func (e *Enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if ready {
 		e.flights.Add(f)
 		defer e.flights.Remove(f) // with its record written: a shutdown waits for both
-		defer f.land()
 	}
 	if e.accessLog != nil {
 		f.tally.began = e.now()
 		defer e.record(f, r)
 	}
+	defer f.land()
 	switch {
 	case isHealthCheck(r):
 		e.serveHealth(w, r, f, s != nil)

@@ -106,7 +106,7 @@ func (r *Rule) next(c alert.Candidate, now time.Time) time.Time {
 }
 
 func watched(it alert.Item) bool {
-	return it.Watch == alert.Active && it.Trust == alert.Trusted && !it.NotAfter.IsZero() && !it.Outlived()
+	return it.Watched() && it.Trust == alert.Trusted && !it.NotAfter.IsZero() && !it.Outlived()
 }
 
 // apply adds the alerts of one rule, and who would be told of them.

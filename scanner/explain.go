@@ -43,7 +43,7 @@ func Unwatched(it alert.Item) string {
 	switch {
 	case it.Trust != alert.Trusted:
 		return fmt.Sprintf("the item is %s", it.Trust)
-	case it.Watch == alert.Superseded:
+	case it.Watch == alert.Superseded && !it.Watched():
 		return "the item is superseded: another one took its place"
 	case it.Watch == alert.Ignored:
 		return "the item is ignored: certvigil cert ignore --undo takes that back"

@@ -19,9 +19,9 @@ const maxEnded = 100
 
 // NewPlan decides every candidate at now and gathers what is to be told into
 // deliveries: one digest for each rule, channel and recipient, and another one
-// of what was renewed, revoked or removed. It also returns
-// who is told of what, most urgent first. It is pure: the same input gives the
-// same plan, in the same order.
+// of what was renewed, revoked, removed or ignored. It also returns who is told of
+// what, most urgent first. It is pure: the same input gives the same plan, in the
+// same order.
 func NewPlan(rules []Rule, candidates []alert.Candidate, now time.Time) (alert.Plan, []Telling) {
 	plan := alert.Plan{Next: make(map[string]time.Time, len(candidates))}
 	var tellings []Telling

@@ -222,14 +222,16 @@ func escapeMarkdown(s string) string { return markdownEscaper.Replace(s) }
 // bodyExamples are messages of every kind.
 func bodyExamples() []Message {
 	now := time.Date(2026, 9, 30, 8, 0, 0, 0, time.UTC)
-	item := &alert.Item{
+	sample := alert.Item{
 		ID: "6f1c2f0e-3f1b-4c1e-9d64-0f6b4f6d2a11", Kind: alert.KindClient, CommonName: `Ann "\" O'Hara <a&b> 👩`,
 		Subject: `CN=Ann \"\\\" O'Hara,O=Example`, Issuer: "CN=Example CA", Serial: "0A", Epoch: 1,
 		NotBefore: now.Add(-300 * alert.Day), NotAfter: now.Add(10 * alert.Day), Labels: map[string]string{`te"am`: `a\b`},
 	}
 	entry := func(event alert.Event) alert.Entry {
+		item := sample
+		item.Trust, item.Watch = alert.StateAfter(event)
 		a := alert.Alert{ID: alert.ID(item.ID, 1, "default", 14*alert.Day, event), Subject: item.ID, ItemID: item.ID, Epoch: 1, Rule: "default", Event: event, CreatedAt: now}
-		return alert.Entry{Alert: a, Item: item}
+		return alert.Entry{Alert: a, Item: &item}
 	}
 	failure := alert.Entry{Alert: alert.NewFailure("channel:x@2026-09-30T08:00:00Z", "default", "A channel \"x\" fails\nIt says: \\", now)}
 	var out []Message

@@ -80,7 +80,7 @@ func (m Message) Describe(e alert.Entry) Entry {
 	if steps := m.steps(e); len(steps) > 0 {
 		f.Advice += " " + steps[0]
 	}
-	if m.uploadable(e) {
+	if uploadable(e) {
 		f.RenewURL, f.Link = m.RenewURL(i), m.LinkFor(i.ID, LinkRenew)
 	}
 	f.Links = m.Links[i.ID]

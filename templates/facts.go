@@ -22,8 +22,8 @@ func (m Message) facts(i alert.Item) []row {
 }
 
 // stillUsed reports whether an item expires that is in use although it was renewed.
-func (m Message) stillUsed(e alert.Entry) bool {
-	return e.Item != nil && e.Alert.Event == alert.EventExpiring && m.Facts[e.Item.ID].Replacement != nil
+func stillUsed(e alert.Entry) bool {
+	return e.Item != nil && e.Alert.Event == alert.EventExpiring && e.Item.Watch == alert.Superseded
 }
 
 // replacement names what took the item's place, as somebody has said.

@@ -39,7 +39,7 @@ func stillUsed() templates.Message {
 	for _, e := range m.Entries {
 		next := notifiertest.Item(e.Item.Kind, e.Item.CommonName+" again", 300*alert.Day)
 		facts := m.Facts[e.Item.ID]
-		facts.Replacement, facts.Successors = &next, nil
+		facts.Replacement, facts.Successors, e.Item.Watch = &next, nil, alert.Superseded
 		m.Facts[e.Item.ID] = facts
 	}
 	return m

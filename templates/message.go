@@ -75,7 +75,7 @@ func (m Message) title(e alert.Entry) string {
 		return head
 	}
 	thing := fmt.Sprintf("%s %q", kindName(e.Item.Kind), itemName(*e.Item))
-	if m.stillUsed(e) {
+	if stillUsed(e) {
 		thing += ", renewed but still in use,"
 	}
 	switch m.state(e) {

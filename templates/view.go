@@ -73,7 +73,7 @@ func (m Message) view() view {
 	for i, f := range spelled {
 		v.More -= len(f)
 		v.Entries = append(v.Entries, m.family(i+1, f))
-		v.Upload = v.Upload || len(f) == 1 && m.uploadable(f[0])
+		v.Upload = v.Upload || len(f) == 1 && uploadable(f[0])
 	}
 	if len(spelled) > 1 {
 		v.Heading = overviewRow{Number: "#", Left: "Left", Day: "Ends", Clock: "(UTC)", What: "What"}
@@ -123,7 +123,7 @@ func (m Message) entry(number int, e alert.Entry) entryView {
 		switch {
 		case l.For != LinkRenew:
 			v.Others = append(v.Others, l)
-		case m.uploadable(e):
+		case uploadable(e):
 			v.Link = l.URL
 		}
 	}
@@ -233,32 +233,22 @@ func labels(m map[string]string) []string {
 }
 
 // uploadable reports whether a renewed certificate is what the entry asks for.
-func (m Message) uploadable(e alert.Entry) bool {
-	return e.Item != nil && e.Alert.Event == alert.EventExpiring && !m.stillUsed(e) &&
+func uploadable(e alert.Entry) bool {
+	return e.Item != nil && e.Alert.Event == alert.EventExpiring && !stillUsed(e) &&
 		(e.Item.Kind == alert.KindCA || e.Item.Kind == alert.KindClient)
 }
 
 // advice says what to do next.
 func (m Message) advice(e alert.Entry) string {
-	switch e.Alert.Event {
-	case alert.EventExpiring:
-	case alert.EventRenewed:
-		return "Nothing is left to do: no more is said of the old end."
-	case alert.EventRevoked:
-		return "It is trusted no longer, and no more is said of its end."
-	case alert.EventIgnored:
-		if e.Item.Watch != alert.Ignored {
-			return "That was taken back."
-		}
-		return "No more is said of its end, which comes all the same. To take that back:"
-	case alert.EventRemoved:
-		return "It is watched no longer, and no more is said of its end."
-	default:
+	if e.Alert.Resolves() {
+		return adviceOver(e)
+	}
+	if e.Alert.Event != alert.EventExpiring {
 		return ""
 	}
 	switch e.Item.Kind {
 	case alert.KindCA:
-		if m.stillUsed(e) {
+		if stillUsed(e) {
 			return "Its successor is in place. Issue new certificates to the clients that it alone vouches for."
 		}
 		if m.state(e) == "expired" {
@@ -266,7 +256,7 @@ func (m Message) advice(e alert.Entry) string {
 		}
 		return "Issue the CA's new certificate and hand it in (the old one stays trusted until it ends):"
 	case alert.KindClient:
-		if m.stillUsed(e) {
+		if stillUsed(e) {
 			return "The renewed certificate is stored, and clients present the old one all the same: install the new one where the old one was seen."
 		}
 		return "Issue a new certificate for the same subject, install it at the client, and hand it in:"
@@ -279,6 +269,33 @@ func (m Message) advice(e alert.Entry) string {
 		return "Have its issuer publish a fresh revocation list and hand it in:"
 	}
 	return ""
+}
+
+// adviceOver says what is true of an item now whose watch had ended.
+func adviceOver(e alert.Entry) string {
+	if e.Item.Trust == alert.Trusted && e.Item.Watched() && e.Item.Kind != alert.KindCRL {
+		return "It is watched again by now."
+	}
+	switch e.Alert.Event {
+	case alert.EventRenewed:
+		return "Nothing is left to do, unless the old one stays in use: that is told."
+	case alert.EventRevoked:
+		return "It is trusted no longer, and no more is said of its end."
+	case alert.EventIgnored:
+		if undoable(e) {
+			return "No more is said of its end, which comes all the same. To take that back:"
+		}
+		return "No more is said of its end."
+	case alert.EventRemoved:
+		return "It is watched no longer, and no more is said of its end."
+	case alert.EventExpiring, alert.EventReport, alert.EventFailed:
+	}
+	return ""
+}
+
+// undoable reports whether an entry tells of an item that is still ignored.
+func undoable(e alert.Entry) bool {
+	return e.Alert.Event == alert.EventIgnored && e.Item.Trust == alert.Trusted && e.Item.Watch == alert.Ignored
 }
 
 func filesOf(i alert.Item) string {
@@ -294,12 +311,12 @@ func filesOf(i alert.Item) string {
 // steps are the exact commands that carry the advice out.
 func (m Message) steps(e alert.Entry) []string {
 	switch {
-	case m.uploadable(e):
+	case uploadable(e):
 		return []string{
 			"certvigil cert renew " + prefix(e.Item.ID) + " new.pem",
 			"curl --data-binary @new.pem -H \"Authorization: Bearer $TOKEN\" '" + m.RenewURL(*e.Item) + "'",
 		}
-	case e.Alert.Event == alert.EventIgnored && e.Item.Watch == alert.Ignored:
+	case undoable(e):
 		return []string{"certvigil cert ignore --undo " + prefix(e.Item.ID)}
 	case e.Alert.Event == alert.EventExpiring && e.Item.Kind == alert.KindCRL:
 		return []string{"certvigil crl add new.crl"}

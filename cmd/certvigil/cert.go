@@ -130,7 +130,7 @@ func listed(it alert.Item, filter inventory.ItemFilter) bool {
 	case filter.ExpiringBefore.IsZero() || filter.Watch != "":
 		return true
 	}
-	return it.Trust == alert.Trusted && (it.Watch == alert.Active || it.Watch == alert.Pending) && !it.Outlived()
+	return it.Trust == alert.Trusted && (it.Watched() || it.Watch == alert.Pending) && !it.Outlived()
 }
 
 func (e *env) itemTable(items []alert.Item) {

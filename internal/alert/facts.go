@@ -11,8 +11,8 @@ type Facts struct {
 	Dependents int         // of a CA: client certificates that were seen under it within SeenWithin
 	Recent     []Dependent // the few of them that were seen last, the latest first
 
-	// Replacement has taken the item's place, though the item is still in use: only
-	// that is why it is watched. Nil for an item that is not renewed.
+	// Replacement has taken the place of an item that is superseded and in use all
+	// the same; nil of others.
 	Replacement *Item
 
 	// Successors end later, and have the item's kind, subject, names and

@@ -37,6 +37,23 @@ const (
 	Ignored    Watch = "ignored"
 )
 
+// StateAfter returns what an event leaves an item in, as long as nothing else
+// happens to it.
+func StateAfter(event Event) (Trust, Watch) {
+	switch event {
+	case EventRenewed:
+		return Trusted, Superseded
+	case EventRevoked:
+		return Revoked, Active
+	case EventRemoved:
+		return Removed, Ignored
+	case EventIgnored:
+		return Trusted, Ignored
+	case EventExpiring, EventReport, EventFailed:
+	}
+	return Trusted, Active
+}
+
 // SourceKind is how an item came to be known.
 type SourceKind string
 
@@ -74,13 +91,14 @@ type Item struct {
 	NotAfter    time.Time         `json:"not_after"` // inclusive, as RFC 5280 §4.1.2.5 has it
 	Trust       Trust             `json:"trust"`
 	Watch       Watch             `json:"watch"`
-	Epoch       int               `json:"epoch"` // counts each return to Active, from 1
+	Epoch       int               `json:"epoch"` // counts each return to Active, or to use, from 1
 	Labels      map[string]string `json:"labels"`
 	Bundles     []string          `json:"bundles"`   // names of the bundles that hold it, sorted
 	BundleIDs   []string          `json:"-"`         // of those bundles, in their order
 	Hostnames   []string          `json:"hostnames"` // of those bundles, sorted
 	Sources     []Source          `json:"sources"`
 	ReplacedBy  string            `json:"replaced_by,omitempty"` // UUID of the item that superseded it
+	UsedAt      *time.Time        `json:"used_at,omitempty"`     // of a superseded item that is in use all the same: when it was seen last
 	NextDueAt   *time.Time        `json:"next_due_at"`           // nil = nothing left to say
 	Handling    *Handling         `json:"handling,omitempty"`    // nil = nobody said anything in this epoch
 	CreatedAt   time.Time         `json:"created_at"`
@@ -142,6 +160,10 @@ const settling = 2 * Day
 
 // UsedWithin is for how long a superseded item that was seen counts as in use.
 const UsedWithin = 7 * Day
+
+// Watched reports whether alerting speaks of an item that is trusted: it is active,
+// or superseded and in use all the same.
+func (i Item) Watched() bool { return i.Watch == Active || i.UsedAt != nil }
 
 // OutOfUse reports whether an item that was superseded at an instant should be in
 // use no more by another one: after a third of the time that it had left. Who

@@ -49,7 +49,7 @@ const handleFor = 30 * alert.Day
 // by hand has no link for that: it would be dead before it is sent, or there is
 // nothing to hand in.
 func (l *renewalLinks) of(adminURL string, i alert.Item) []templates.Link {
-	if l == nil || i.Trust != alert.Trusted || i.Watch != alert.Active {
+	if l == nil || i.Trust != alert.Trusted || !i.Watched() {
 		return nil
 	}
 	var links []templates.Link
@@ -58,7 +58,7 @@ func (l *renewalLinks) of(adminURL string, i alert.Item) []templates.Link {
 			links = append(links, templates.Link{For: kind, URL: adminURL + "/" + kind + "/" + token})
 		}
 	}
-	if i.Kind == alert.KindCA || i.Kind == alert.KindClient {
+	if i.Watch == alert.Active && (i.Kind == alert.KindCA || i.Kind == alert.KindClient) {
 		add(templates.LinkRenew, link.Renew, i.NotAfter)
 	}
 	add(templates.LinkHandle, link.Handle, i.NotAfter.Add(handleFor))

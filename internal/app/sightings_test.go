@@ -170,6 +170,9 @@ func TestSightings_RenewedAndStillUsed(t *testing.T) {
 		alerts, err := h.store.Alerts(t.Context(), 0)
 		return err == nil && slices.ContainsFunc(alerts, func(a alert.Alert) bool { return a.ItemID == item.ID && a.Epoch == 2 && !a.Covered })
 	})
+	if item, err = h.store.Item(t.Context(), item.ID); err != nil {
+		t.Fatal(err)
+	}
 	if facts, err := h.store.Facts(t.Context(), item, now); err != nil || facts.Replacement == nil || facts.Replacement.ID != next.ID {
 		t.Errorf("what is known of it: %+v, %v", facts, err)
 	}

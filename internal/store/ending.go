@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
@@ -57,21 +58,54 @@ func (t *tx) end(ctx context.Context, itemID string, epoch int, event alert.Even
 	return err
 }
 
-// takeBackEnd forgets an end that was not told yet, when the item is watched
-// again: whoever heard of it in the former epoch need not hear it again, and what
-// that opened at receivers goes on. To ignore
-// an item and to take that back is no flapping: both are told.
-func (t *tx) takeBackEnd(ctx context.Context, itemID string, former, epoch int) error {
-	gone, err := t.exec(ctx, `DELETE FROM endings WHERE item_id = ? AND epoch = ? AND event <> 'ignored'`, itemID, former)
-	if err != nil || gone == 0 {
+// takeBackEnd forgets the last end that was not told yet, when the item is watched
+// again in a new epoch: whoever heard of it in the former one need not hear it
+// again, and what that opened at receivers goes on. To ignore an item and to take
+// that back is no flapping: both are told.
+func (t *tx) takeBackEnd(ctx context.Context, itemID string, epoch int) error {
+	former, err := t.epochOf(ctx, `SELECT epoch FROM endings WHERE item_id = ? AND event <> 'ignored' ORDER BY epoch DESC LIMIT 1`, itemID)
+	if err != nil {
+		return err
+	}
+	if former == 0 {
+		return t.goOnWithUnsent(ctx, itemID, epoch)
+	}
+	if _, err := t.exec(ctx, `DELETE FROM endings WHERE item_id = ? AND epoch = ?`, itemID, former); err != nil {
 		return err
 	}
 	if _, err := t.exec(ctx, `UPDATE told SET epoch = ? WHERE item_id = ? AND epoch = ? AND heard = 1`, epoch, itemID, former); err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `INSERT INTO continuations (item_id, epoch, began)
-		VALUES (?, ?, COALESCE((SELECT began FROM continuations WHERE item_id = ? AND epoch = ?), ?))`, itemID, epoch, itemID, former, former)
+	return t.goOn(ctx, itemID, former, epoch)
+}
+
+// goOnWithUnsent lets an epoch go on with what a former one had opened, if the end
+// of that one waits to be sent: it will be dropped.
+func (t *tx) goOnWithUnsent(ctx context.Context, itemID string, epoch int) error {
+	former, err := t.epochOf(ctx, `SELECT a.epoch FROM alerts a JOIN delivery_alerts da ON da.alert_id = a.id JOIN deliveries d ON d.id = da.delivery_id
+		WHERE a.item_id = ? AND a.event IN ('renewed', 'revoked', 'removed') AND da.dropped = 0 AND d.state IN ('pending', 'retrying')
+		ORDER BY a.epoch DESC LIMIT 1`, itemID)
+	if err != nil || former == 0 {
+		return err
+	}
+	return t.goOn(ctx, itemID, former, epoch)
+}
+
+// goOn lets an epoch go on with what a former one had opened.
+func (t *tx) goOn(ctx context.Context, itemID string, former, epoch int) error {
+	_, err := t.exec(ctx, `INSERT INTO continuations (item_id, epoch, began)
+		VALUES (?1, ?2, COALESCE((SELECT began FROM continuations WHERE item_id = ?1 AND epoch = ?3), ?3)) ON CONFLICT DO NOTHING`,
+		itemID, epoch, former)
 	return err
+}
+
+// epochOf returns the epoch that a query about an item finds, 0 when it finds none.
+func (t *tx) epochOf(ctx context.Context, query, itemID string) (epoch int, err error) {
+	err = t.row(ctx, query, itemID).Scan(&epoch)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return epoch, err
 }
 
 // endings returns the ends that are to be told at now, and those that soon

@@ -36,16 +36,14 @@ func (s *Store) SetScanPage(n int) { s.scanPage = n }
 
 // The queries whose cost must follow what they find, not what is stored.
 const (
-	DueItems   = `SELECT i.id FROM items i ` + dueItems
-	RipeItems  = `SELECT i.id FROM items i ` + ripeItems
-	OfIssuer   = ofIssuer
-	InForce    = `SELECT i.id FROM items i JOIN crls c ON c.item_id = i.id ` + inForce
-	UsedNoMore = usedNoMore
-	Waiting    = `SELECT d.id FROM deliveries d ` + waiting
+	DueItems  = `SELECT i.id FROM items i ` + dueItems
+	RipeItems = `SELECT i.id FROM items i ` + ripeItems
+	OfIssuer  = ofIssuer
+	InForce   = `SELECT i.id FROM items i JOIN crls c ON c.item_id = i.id ` + inForce
+	NeededCA  = neededCA
+	Unused    = `SELECT i.id FROM items i WHERE ` + unused
+	Waiting   = `SELECT d.id FROM deliveries d ` + waiting
 )
-
-// SupersededUsed has room for one id and one fingerprint.
-var SupersededUsed = supersededUsed("(?)")
 
 // Plan returns how SQLite would carry a query out.
 func (s *Store) Plan(ctx context.Context, query string, args ...any) (string, error) {

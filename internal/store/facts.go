@@ -24,7 +24,7 @@ func (s *Store) Facts(ctx context.Context, item alert.Item, now time.Time) (fact
 		if item.Kind == alert.KindCRL { // the next list is the same item
 			return nil
 		}
-		if err := t.addReplacement(ctx, &facts, item.ID); err != nil {
+		if err := t.addReplacement(ctx, &facts, item); err != nil {
 			return err
 		}
 		if facts.Replacement != nil { // no need to guess

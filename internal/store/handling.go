@@ -20,7 +20,7 @@ func (s *Store) Handle(ctx context.Context, itemID string, h *alert.Handling, ac
 		if err != nil {
 			return err
 		}
-		if !live(item.Trust, item.Watch) {
+		if !isLive(item) {
 			return fault.New(fault.Conflict, "not_watched", "nothing is told of %s: it is %s, %s", item.Subject, item.Trust, item.Watch).
 				WithHint("there is nothing to acknowledge or to snooze")
 		}

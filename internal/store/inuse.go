@@ -2,124 +2,126 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/inventory"
 )
 
-// A succession is one item in the place of another.
-type succession struct{ newID, oldID string }
+// watched selects items i that alerting speaks of, as alert.Item.Watched tells
+// them: the condition of the partial index items_due.
+const watched = `(i.watch = 'active' OR i.used_at IS NOT NULL)`
 
-// resumeUsed watches again what was superseded, and by a sighting is in use for
+// noteUse watches again what was superseded, and by a sighting is in use for
 // longer than a renewal takes to arrive everywhere: the certificate itself, and
 // the CAs that let it in.
-func (s *Store) resumeUsed(ctx context.Context, t *tx, itemID string, seen inventory.Sighting) error {
-	return inChunks(append([]string{itemID}, seen.Authorities...), func(in string, args []any) error {
-		type use struct {
-			succession
-			since int64
-		}
-		found, err := collect(ctx, t, func(row scanner) (u use, err error) {
-			err = row.Scan(&u.newID, &u.oldID, &u.since)
-			return u, err
-		}, supersededUsed(in), append(args, args...)...)
-		if err != nil {
+func (s *Store) noteUse(ctx context.Context, t *tx, itemID string, seen inventory.Sighting) error {
+	if err := s.usedAt(ctx, t, itemID, seen.LastSeen); err != nil {
+		return err
+	}
+	for _, authority := range seen.Authorities {
+		var needed string
+		switch err := t.row(ctx, neededCA, authority).Scan(&needed); {
+		case errors.Is(err, sql.ErrNoRows): // it is not stored, or not trusted any more
+		case err != nil:
 			return err
-		}
-		for _, u := range found {
-			if err := s.resume(ctx, t, u.succession, fromMillis(u.since), seen.LastSeen); err != nil {
+		default:
+			if err := s.usedAt(ctx, t, needed, seen.LastSeen); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// neededCA finds, of a CA's certificate and those that took its place, the last one
+// with its key: each of them vouches for what the others signed, so that
+// whoever was let in by any of them needs that one.
+const neededCA = `WITH RECURSIVE line(id, n) AS (
+		SELECT id, 0 FROM items WHERE fingerprint = ? AND kind = 'ca'
+		UNION SELECT i.replaced_by, n + 1 FROM line JOIN items i ON i.id = line.id WHERE i.replaced_by IS NOT NULL)
+	SELECT i.id FROM line JOIN items i ON i.id = line.id
+	WHERE i.trust = 'trusted' AND i.spki_hash = (SELECT f.spki_hash FROM line JOIN items f ON f.id = line.id WHERE line.n = 0)
+	ORDER BY line.n DESC LIMIT 1`
+
+// usedAt notes that an item was in use at an instant, if it was superseded and
+// should not be.
+func (s *Store) usedAt(ctx context.Context, t *tx, itemID string, at time.Time) error {
+	item, err := t.item(ctx, itemID)
+	if err != nil || item.Watch != alert.Superseded || item.Trust != alert.Trusted {
+		return err
+	}
+	if item.UsedAt != nil {
+		_, err := t.exec(ctx, `UPDATE items SET used_at = MAX(used_at, ?) WHERE id = ?`, at.UnixMilli(), itemID)
+		return err
+	}
+	var superseded int64
+	if err := t.row(ctx, `SELECT superseded_at FROM items WHERE id = ?`, itemID).Scan(&superseded); err != nil {
+		return err
+	}
+	if !item.OutOfUse(fromMillis(superseded), at) {
 		return nil
-	})
-}
-
-// supersededUsed selects what was superseded of a list of ids and fingerprints. A CA's
-// certificate whose successor has its key is not needed any more: each of them
-// vouches for what the other one signed.
-func supersededUsed(in string) string {
-	return `SELECT n.id, i.id, i.superseded_at FROM items i JOIN items n ON n.id = i.replaced_by
-		WHERE i.watch = 'superseded' AND i.trust = 'trusted'
-			AND (i.id IN ` + in + ` OR i.fingerprint IN ` + in + ` AND i.kind = 'ca' AND i.spki_hash <> n.spki_hash)
-		ORDER BY i.id`
-}
-
-// resume returns an item to active, if it should be out of use by an instant. Its
-// successor waits to take its place again.
-func (s *Store) resume(ctx context.Context, t *tx, c succession, superseded, seen time.Time) error {
-	old, err := t.item(ctx, c.oldID)
-	if err != nil || !old.OutOfUse(superseded, seen) {
+	}
+	if _, err := t.exec(ctx, `UPDATE items SET used_at = ?, epoch = ?, next_due_at = 0 WHERE id = ?`, at.UnixMilli(), item.Epoch+1, itemID); err != nil {
 		return err
 	}
-	if c.newID, err = t.lastInLine(ctx, c.newID); err != nil {
+	if err := t.takeBackEnd(ctx, itemID, item.Epoch+1); err != nil {
 		return err
 	}
-	actor := inventory.Actor{Kind: inventory.ActorSystem, ID: "sightings"}
-	if err := s.transition(ctx, t, old, old.Trust, alert.Active, actor, "item.resume"); err != nil {
-		return err
-	}
-	return t.wait(ctx, c, s.now())
+	return s.auditUse(ctx, t, itemID, "item.in_use", inventory.Actor{Kind: inventory.ActorSystem, ID: "sightings"}, true)
 }
 
-// lastInLine returns what is in an item's place after all renewals, perhaps itself.
-func (t *tx) lastInLine(ctx context.Context, itemID string) (string, error) {
-	for {
-		item, err := t.item(ctx, itemID)
-		if err != nil || item.Watch != alert.Superseded || item.ReplacedBy == "" {
-			return itemID, err
-		}
-		itemID = item.ReplacedBy
-	}
+// unused selects items i that were in use until an instant: a span before now or,
+// since nobody presents what has ended, before their end.
+const unused = `(i.used_at IS NOT NULL AND i.used_at < ? AND i.used_at < i.not_after - ?)`
+
+// unusedArgs are the arguments of unused at an instant.
+func unusedArgs(now time.Time) []any {
+	return []any{now.Add(-alert.UsedWithin).UnixMilli(), alert.UsedWithin.Milliseconds()}
 }
 
-// wait records that an item takes another one's place later.
-func (t *tx) wait(ctx context.Context, c succession, now time.Time) error {
-	_, err := t.exec(ctx, `INSERT INTO successions (new_item_id, old_item_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-		c.newID, c.oldID, now.UnixMilli())
-	return err
-}
-
-// inUse selects successions c whose items o and n are both watched: n has taken
-// the place of o, which is still in use. (SQLite reads what a CROSS JOIN names
-// first before the rest: there are few successions.)
-const inUse = `FROM successions c CROSS JOIN items o ON o.id = c.old_item_id CROSS JOIN items n ON n.id = c.new_item_id
-	WHERE o.watch = 'active' AND o.trust = 'trusted' AND n.watch = 'active' AND n.trust = 'trusted'`
-
-// usedNoMore is in use by the stored watches, and was not seen since an instant.
-const usedNoMore = `SELECT n.id, o.id ` + inUse + `
-	AND NOT EXISTS (SELECT 1 FROM item_sources s WHERE s.item_id = o.id AND s.kind = 'observed' AND s.last_seen >= ?)
-	AND NOT EXISTS (SELECT 1 FROM item_authorities a JOIN item_sources s ON s.item_id = a.item_id
-		WHERE a.authority = o.fingerprint AND s.kind = 'observed' AND s.last_seen >= ?)
-	ORDER BY o.id, n.not_after DESC`
-
-// retireUnused supersedes again what was in use although it had been superseded,
-// and was not seen for a while.
+// retireUnused ends the watch of what was superseded and is in use no more.
 func (s *Store) retireUnused(ctx context.Context, t *tx, now time.Time) error {
-	since := now.Add(-alert.UsedWithin).UnixMilli()
-	unused, err := collect(ctx, t, func(row scanner) (c succession, err error) {
-		err = row.Scan(&c.newID, &c.oldID)
-		return c, err
-	}, usedNoMore, since, since)
+	items, err := t.items(ctx, `WHERE `+unused+` ORDER BY i.id`, unusedArgs(now)...)
 	if err != nil {
 		return err
 	}
-	for _, c := range unused {
-		if _, err := t.exec(ctx, `DELETE FROM successions WHERE new_item_id = ? AND old_item_id = ?`, c.newID, c.oldID); err != nil {
+	for _, item := range items {
+		if _, err := t.exec(ctx, `UPDATE items SET used_at = NULL, next_due_at = NULL WHERE id = ?`, item.ID); err != nil {
 			return err
 		}
-		if err := s.supersede(ctx, t, c.oldID, c.newID, scanActor, "item.supersede"); err != nil {
+		if err := t.cancelDeliveries(ctx, item.ID, s.now()); err != nil {
+			return err
+		}
+		if err := t.end(ctx, item.ID, item.Epoch, alert.EventRenewed, s.now()); err != nil {
+			return err
+		}
+		if err := s.auditUse(ctx, t, item.ID, "item.unused", scanActor, false); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addReplacement adds what has taken the place of an item that is still in use.
-func (t *tx) addReplacement(ctx context.Context, facts *alert.Facts, itemID string) error {
-	items, err := t.items(ctx, `WHERE i.id = (SELECT n.id `+inUse+` AND c.old_item_id = ? ORDER BY n.not_after DESC, n.id LIMIT 1)`, itemID)
-	if err != nil || len(items) == 0 {
+func (s *Store) auditUse(ctx context.Context, t *tx, itemID, action string, actor inventory.Actor, used bool) error {
+	return t.audit(ctx, s.now(), actor, change{
+		action: action, object: "item:" + itemID,
+		before: map[string]any{"in_use": !used}, after: map[string]any{"in_use": used},
+	})
+}
+
+// addReplacement adds what has taken the place of an item that is in use all the
+// same: the last of its line.
+func (t *tx) addReplacement(ctx context.Context, facts *alert.Facts, item alert.Item) error {
+	if item.UsedAt == nil {
+		return nil
+	}
+	items, err := t.items(ctx, `WHERE i.id = (WITH RECURSIVE line(id, n) AS (
+		SELECT ?, 0 UNION SELECT o.replaced_by, n + 1 FROM line JOIN items o ON o.id = line.id WHERE o.replaced_by IS NOT NULL)
+		SELECT id FROM line ORDER BY n DESC LIMIT 1)`, item.ID)
+	if err != nil || len(items) == 0 || items[0].ID == item.ID {
 		return err
 	}
 	facts.Replacement = &items[0]

@@ -163,7 +163,7 @@ func (s *Store) touchItem(ctx context.Context, t *tx, id string, n inventory.New
 }
 
 func (t *tx) dueNow(ctx context.Context, id string) error {
-	_, err := t.exec(ctx, `UPDATE items SET next_due_at = 0 WHERE id = ? AND watch = 'active' AND trust = 'trusted'`, id)
+	_, err := t.exec(ctx, `UPDATE items AS i SET next_due_at = 0 WHERE i.id = ? AND `+watched+` AND trust = 'trusted'`, id)
 	return err
 }
 

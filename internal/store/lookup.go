@@ -16,22 +16,22 @@ import (
 )
 
 const itemColumns = `i.id, i.kind, i.fingerprint, i.subject, i.issuer, i.common_name, i.serial, i.sans, i.not_before, i.not_after,
-	i.trust, i.watch, i.epoch, i.labels, i.next_due_at, i.replaced_by, i.created_at`
+	i.trust, i.watch, i.epoch, i.labels, i.used_at, i.next_due_at, i.replaced_by, i.created_at`
 
 func scanItem(row scanner) (item alert.Item, err error) {
 	var (
 		sans, labels          string
 		before, after, create int64
-		due                   sql.NullInt64
+		used, due             sql.NullInt64
 		replaced              sql.NullString
 	)
 	err = row.Scan(&item.ID, &item.Kind, &item.Fingerprint, &item.Subject, &item.Issuer, &item.CommonName, &item.Serial, &sans,
-		&before, &after, &item.Trust, &item.Watch, &item.Epoch, &labels, &due, &replaced, &create)
+		&before, &after, &item.Trust, &item.Watch, &item.Epoch, &labels, &used, &due, &replaced, &create)
 	if err != nil {
 		return item, err
 	}
 	item.NotBefore, item.NotAfter, item.CreatedAt = fromMillis(before), fromMillis(after), fromMillis(create)
-	item.NextDueAt, item.ReplacedBy = optional(due), replaced.String
+	item.UsedAt, item.NextDueAt, item.ReplacedBy = optional(used), optional(due), replaced.String
 	item.Bundles, item.Hostnames, item.Sources = []string{}, []string{}, []alert.Source{}
 	return item, errors.Join(json.Unmarshal([]byte(sans), &item.SANs), json.Unmarshal([]byte(labels), &item.Labels))
 }

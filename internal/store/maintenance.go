@@ -29,6 +29,7 @@ var invariants = []invariant{
 	{"an active item has no epoch", `SELECT id FROM items WHERE watch = 'active' AND epoch < 1`},
 	{"an item that is not superseded names a successor", `SELECT id FROM items WHERE replaced_by IS NOT NULL AND watch <> 'superseded'`},
 	{"it is not known since when an item is superseded", `SELECT id FROM items WHERE (watch = 'superseded') <> (superseded_at IS NOT NULL)`},
+	{"an item is in use that is not superseded and trusted", `SELECT id FROM items WHERE used_at IS NOT NULL AND (watch <> 'superseded' OR trust <> 'trusted')`},
 	{"an item lacks its content", `SELECT id FROM items WHERE NOT EXISTS (SELECT 1 FROM item_der WHERE item_id = items.id)`},
 	{"a revocation list lacks its details", `SELECT id FROM items WHERE kind = 'crl' AND NOT EXISTS (SELECT 1 FROM crls WHERE item_id = items.id)`},
 	{"a certificate has the details of a revocation list", `SELECT item_id FROM crls JOIN items i ON i.id = item_id WHERE i.kind <> 'crl'`},

@@ -93,14 +93,14 @@ func (t *tx) lease(ctx context.Context, d alert.Delivery, owner string, now, unt
 }
 
 // dropStale drops what an item's alerts told once the item is no longer
-// active, trusted and of the same epoch, and that its watch ended once it is
+// watched, trusted and of the same epoch, and that its watch ended once it is
 // watched again. A revocation list always is, by its next issue. That it was
 // ignored is told all the same: whoever heard is told of the next epoch too.
 func (t *tx) dropStale(ctx context.Context, deliveryID string) error {
 	_, err := t.exec(ctx, `UPDATE delivery_alerts SET dropped = 1 WHERE delivery_id = ? AND dropped = 0 AND alert_id IN (
 		SELECT a.id FROM delivery_alerts da JOIN alerts a ON a.id = da.alert_id JOIN items i ON i.id = a.item_id
-		WHERE da.delivery_id = ? AND (a.event = 'expiring' AND (i.watch <> 'active' OR i.trust <> 'trusted' OR i.epoch <> a.epoch)
-			OR a.event IN ('renewed', 'revoked', 'removed') AND i.kind <> 'crl' AND i.watch = 'active' AND i.trust = 'trusted'))`,
+		WHERE da.delivery_id = ? AND (a.event = 'expiring' AND (NOT `+watched+` OR i.trust <> 'trusted' OR i.epoch <> a.epoch)
+			OR a.event IN ('renewed', 'revoked', 'removed') AND i.kind <> 'crl' AND `+watched+` AND i.trust = 'trusted'))`,
 		deliveryID, deliveryID)
 	return err
 }

@@ -105,8 +105,7 @@ func (t *tx) replacedAlready(ctx context.Context, old alert.Item, fingerprint st
 // checkFirst refuses an item for which another certificate waits already.
 func (t *tx) checkFirst(ctx context.Context, oldID string) error {
 	var waiting int
-	err := t.row(ctx, `SELECT COUNT(*) FROM successions c JOIN items n ON n.id = c.new_item_id WHERE c.old_item_id = ? AND n.watch <> 'active'`,
-		oldID).Scan(&waiting)
+	err := t.row(ctx, `SELECT COUNT(*) FROM successions WHERE old_item_id = ?`, oldID).Scan(&waiting)
 	if err == nil && waiting > 0 {
 		return fault.New(fault.Conflict, "link_used", "a renewed certificate was handed in already, and takes over when it is valid").
 			WithHint("an administrator can still put another one in its place: certvigil cert renew %s FILE", oldID)
@@ -140,7 +139,9 @@ func (s *Store) putInPlace(ctx context.Context, t *tx, old alert.Item, newID str
 	if item.Watch == alert.Active {
 		return s.supersede(ctx, t, old.ID, newID, r.Actor, "item.supersede")
 	}
-	return t.wait(ctx, succession{newID, old.ID}, s.now())
+	_, err = t.exec(ctx, `INSERT INTO successions (new_item_id, old_item_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+		newID, old.ID, s.now().UnixMilli())
+	return err
 }
 
 // joinBundles puts the new item before the old one in every bundle that holds

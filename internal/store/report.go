@@ -50,7 +50,7 @@ func (s *Store) Report(ctx context.Context, channel string, period time.Time, n 
 // Ending returns the first items that are watched and end before an instant,
 // and how many there are.
 func (s *Store) Ending(ctx context.Context, before time.Time, limit int) (items []alert.Item, all int, err error) {
-	const ending = `WHERE i.not_after < ? AND i.watch = 'active' AND i.trust = 'trusted' AND NOT ` + outlived
+	const ending = `WHERE i.not_after < ? AND ` + watched + ` AND i.trust = 'trusted' AND NOT ` + outlived
 	err = s.read(ctx, "looking for what ends", func(t *tx) error {
 		if err := t.row(ctx, `SELECT COUNT(*) FROM items i `+ending, before.UnixMilli()).Scan(&all); err != nil {
 			return err

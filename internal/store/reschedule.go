@@ -95,7 +95,7 @@ func (s *Store) rescheduleBatch(ctx context.Context, key, last string, next func
 		if err := t.goingBy(ctx, key); err != nil {
 			return err
 		}
-		items, err := t.items(ctx, `WHERE i.id > ? AND i.watch = 'active' ORDER BY i.id LIMIT ?`, last, batch)
+		items, err := t.items(ctx, `WHERE i.id > ? AND `+watched+` ORDER BY i.id LIMIT ?`, last, batch)
 		if err != nil || len(items) == 0 {
 			return err
 		}

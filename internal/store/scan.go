@@ -15,12 +15,12 @@ import (
 // What is due, and what a scan makes active. These conditions are those of the
 // partial indexes items_due and items_pending.
 const (
-	dueItems  = `WHERE i.watch = 'active' AND i.trust = 'trusted' AND i.next_due_at IS NOT NULL AND i.next_due_at <= ?`
+	dueItems  = `WHERE ` + watched + ` AND i.trust = 'trusted' AND i.next_due_at IS NOT NULL AND i.next_due_at <= ?`
 	ripeItems = `WHERE i.watch = 'pending' AND i.trust = 'trusted' AND i.not_before <= ?`
 	// endingItems adds to what is due what ends before an instant.
-	endingItems = `WHERE i.watch = 'active' AND i.trust = 'trusted' AND (i.next_due_at <= ? OR i.not_after <= ?)`
-	// staying leaves out what a scan finds superseded by a ripe item.
-	staying = ` AND NOT EXISTS (SELECT 1 FROM successions s JOIN items n ON n.id = s.new_item_id
+	endingItems = `WHERE ` + watched + ` AND i.trust = 'trusted' AND (i.next_due_at <= ? OR i.not_after <= ?)`
+	// staying leaves out what a scan finds superseded by a ripe item, or unused.
+	staying = ` AND NOT ` + unused + ` AND NOT EXISTS (SELECT 1 FROM successions s JOIN items n ON n.id = s.new_item_id
 		WHERE s.old_item_id = i.id AND n.watch = 'pending' AND n.trust = 'trusted' AND n.not_before <= ?)`
 )
 
@@ -131,11 +131,13 @@ func (s *Store) moveNow(ctx context.Context, t *tx, item alert.Item) error {
 func (s *Store) Preview(ctx context.Context, at time.Time, within time.Duration) ([]alert.Candidate, error) {
 	var candidates []alert.Candidate
 	err := s.read(ctx, "previewing a scan", func(t *tx) error {
-		items, err := t.items(ctx, endingItems+staying, at.UnixMilli(), at.Add(within).UnixMilli(), at.UnixMilli())
+		args := append(append([]any{at.UnixMilli(), at.Add(within).UnixMilli()}, unusedArgs(at)...), at.UnixMilli())
+		items, err := t.items(ctx, endingItems+staying, args...)
 		if err != nil {
 			return err
 		}
-		pending, err := t.items(ctx, ripeItems+staying, at.UnixMilli(), at.UnixMilli())
+		args = append(append([]any{at.UnixMilli()}, unusedArgs(at)...), at.UnixMilli())
+		pending, err := t.items(ctx, ripeItems+staying, args...)
 		if err != nil {
 			return err
 		}

@@ -75,6 +75,9 @@ func live(trust alert.Trust, watch alert.Watch) bool {
 	return trust == alert.Trusted && watch == alert.Active
 }
 
+// isLive reports whether alerting speaks of an item as it is.
+func isLive(item alert.Item) bool { return item.Trust == alert.Trusted && item.Watched() }
+
 // transition moves an item to another trust and watch with all that follows:
 // the epoch, when it is due, its deliveries, the renewals that wait for it,
 // the trust generation and the audit row. It does nothing when nothing changes.
@@ -94,7 +97,7 @@ func (s *Store) transition(ctx context.Context, t *tx, item alert.Item, trust al
 			return err
 		}
 	}
-	if live(item.Trust, item.Watch) && !live(trust, watch) {
+	if isLive(item) && !live(trust, watch) {
 		if err := t.end(ctx, item.ID, item.Epoch, endOf(trust, watch), now); err != nil {
 			return err
 		}
@@ -127,9 +130,9 @@ func (s *Store) transition(ctx context.Context, t *tx, item alert.Item, trust al
 }
 
 func (t *tx) moveItem(ctx context.Context, item alert.Item, trust alert.Trust, watch alert.Watch, now time.Time) error {
-	begins := live(trust, watch) && !live(item.Trust, item.Watch)
+	begins := live(trust, watch) && !isLive(item)
 	epoch, due := item.Epoch, sql.NullInt64{}
-	if begins || watch == alert.Active && item.Watch != alert.Active {
+	if begins || watch == alert.Active && !item.Watched() {
 		epoch++
 	}
 	switch {
@@ -142,13 +145,13 @@ func (t *tx) moveItem(ctx context.Context, item alert.Item, trust alert.Trust, w
 	if watch != alert.Superseded {
 		replaced, superseded = sql.NullString{}, sql.NullInt64{}
 	}
-	_, err := t.exec(ctx, `UPDATE items SET trust = ?, watch = ?, epoch = ?, next_due_at = ?, replaced_by = ?,
+	_, err := t.exec(ctx, `UPDATE items SET trust = ?, watch = ?, epoch = ?, next_due_at = ?, replaced_by = ?, used_at = NULL,
 			superseded_at = CASE WHEN ? IS NOT NULL THEN COALESCE(superseded_at, ?) END WHERE id = ?`,
 		trust, watch, epoch, due, replaced, superseded, superseded, item.ID)
 	if err != nil || !begins {
 		return err
 	}
-	return t.takeBackEnd(ctx, item.ID, item.Epoch, epoch)
+	return t.takeBackEnd(ctx, item.ID, epoch)
 }
 
 // takeOver supersedes every item that waited for this one to be valid,
@@ -213,7 +216,8 @@ func (s *Store) standDown(ctx context.Context, t *tx, newID, goneID string, acto
 		if err := s.transition(ctx, t, old, old.Trust, alert.Active, actor, "item.resume"); err != nil {
 			return err
 		}
-		if err := t.wait(ctx, succession{newID, old.ID}, s.now()); err != nil {
+		if _, err := t.exec(ctx, `INSERT INTO successions (new_item_id, old_item_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+			newID, old.ID, s.now().UnixMilli()); err != nil {
 			return err
 		}
 	}

@@ -65,8 +65,9 @@ func Item(kind alert.Kind, name string, left time.Duration) alert.Item {
 	}
 }
 
-// Entry returns an alert about an item.
+// Entry returns an alert about an item, which is as the event leaves it.
 func Entry(item alert.Item, threshold time.Duration, event alert.Event) alert.Entry {
+	item.Trust, item.Watch = alert.StateAfter(event)
 	return alert.Entry{
 		Alert: alert.Alert{
 			ID: alert.ID(item.ID, item.Epoch, "default", threshold, event), Subject: item.ID, ItemID: item.ID,
@@ -119,7 +120,7 @@ func Over() notifier.Message {
 	renewed, next := Item(alert.KindClient, "device-1", 5*alert.Day), Item(alert.KindClient, "device-1", 370*alert.Day)
 	revoked, removed := Item(alert.KindClient, "device-2", 6*alert.Day), Item(alert.KindCA, "Former CA", 7*alert.Day)
 	ignored := Item(alert.KindClient, "device-3", 8*alert.Day)
-	next.Serial, ignored.Watch = "0A0B", alert.Ignored
+	next.Serial = "0A0B"
 	m := Message(Entry(renewed, 0, alert.EventRenewed), Entry(revoked, 0, alert.EventRevoked), Entry(removed, 0, alert.EventRemoved),
 		Entry(ignored, 0, alert.EventIgnored))
 	m.Entries[0].Successor = &next

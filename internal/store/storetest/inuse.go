@@ -7,6 +7,7 @@ import (
 	"github.com/certvigil/certvigil/internal/alert"
 	"github.com/certvigil/certvigil/internal/cert"
 	"github.com/certvigil/certvigil/internal/certtest"
+	"github.com/certvigil/certvigil/internal/fault"
 	"github.com/certvigil/certvigil/internal/inventory"
 )
 
@@ -18,6 +19,22 @@ func (w *world) see(c *certtest.Certificate, authorities ...*certtest.Certificat
 		s.Authorities = append(s.Authorities, cert.Fingerprint(a.Certificate))
 	}
 	w.ok(w.RecordSightings(w.ctx(), []inventory.Sighting{s}))
+}
+
+// used fails unless the item is superseded and in use, in that epoch.
+func (w *world) used(id string, epoch int) {
+	w.Helper()
+	if w.watched(id, alert.Superseded, epoch); w.item(id).UsedAt == nil {
+		w.Errorf("at %s the item is not in use", w.now.Sub(Start))
+	}
+}
+
+// unused fails unless the item is superseded and out of use, in that epoch.
+func (w *world) unused(id string, epoch int) {
+	w.Helper()
+	if w.watched(id, alert.Superseded, epoch); w.item(id).UsedAt != nil {
+		w.Errorf("at %s the item is in use", w.now.Sub(Start))
+	}
 }
 
 // watched fails unless the item is in that state, by that epoch.
@@ -53,7 +70,7 @@ func (w *world) stillUsed() (c, fresh *certtest.Certificate, old, next alert.Ite
 	w.tells([]string{"renewed device"})
 	w.later(7 * alert.Day)
 	w.see(c)
-	w.watched(old.ID, alert.Active, 2)
+	w.used(old.ID, 2)
 	return c, fresh, old, next
 }
 
@@ -67,13 +84,13 @@ var inUseTests = map[string]func(*world){
 		for _, at := range []time.Duration{0, alert.Day, 20*alert.Day/3 - time.Second} {
 			w.now = superseded.Add(at)
 			w.see(c)
-			w.watched(old.ID, alert.Superseded, 1)
+			w.unused(old.ID, 1)
 			w.ok(w.SetTrust(w.ctx(), old.ID, alert.Revoked, actor)) // and back: it is superseded since then
 			w.ok(w.SetTrust(w.ctx(), old.ID, alert.Trusted, actor))
 		}
 		w.now = superseded.Add(20 * alert.Day / 3)
 		w.see(c)
-		w.watched(old.ID, alert.Active, 2)
+		w.used(old.ID, 2)
 		w.watched(next.ID, alert.Active, 1)
 		if got := w.replacement(old.ID); got != next.ID {
 			w.Errorf("its place was taken by %q, want %q", got, next.ID)
@@ -81,22 +98,22 @@ var inUseTests = map[string]func(*world){
 		w.tells([]string{"expiring device"})
 		w.see(c)
 		w.tells()
-		w.watched(old.ID, alert.Active, 2)
+		w.used(old.ID, 2)
 
 		w.later(alert.UsedWithin)
 		w.tells() // to the second
-		w.watched(old.ID, alert.Active, 2)
+		w.used(old.ID, 2)
 		w.later(time.Second)
 		w.tells() // the end of a watch waits a moment for others
-		w.watched(old.ID, alert.Superseded, 2)
+		w.unused(old.ID, 2)
 		if got := w.item(old.ID); got.ReplacedBy != next.ID || w.replacement(old.ID) != "" {
 			w.Errorf("the old item is %+v", got)
 		}
 		w.later(time.Minute)
 		w.tells([]string{"renewed device"})
 		actions := w.actions()
-		actions = slices.DeleteFunc(actions, func(a string) bool { return a != "item.resume" && a != "item.supersede" })
-		if !slices.Equal(actions, []string{"item.supersede", "item.resume", "item.supersede"}) {
+		actions = slices.DeleteFunc(actions, func(a string) bool { return a != "item.in_use" && a != "item.unused" })
+		if !slices.Equal(actions, []string{"item.in_use", "item.unused"}) {
 			w.Errorf("the audit trail tells %v", actions)
 		}
 	},
@@ -107,11 +124,11 @@ var inUseTests = map[string]func(*world){
 		for _, day := range []time.Duration{alert.Day, alert.Day - time.Second} {
 			w.later(day)
 			w.see(c)
-			w.watched(old.ID, alert.Superseded, 1)
+			w.unused(old.ID, 1)
 		}
 		w.later(time.Second)
 		w.see(c)
-		w.watched(old.ID, alert.Active, 2)
+		w.used(old.ID, 2)
 	},
 	"in use: a CA is told of for a client that only it lets in": func(w *world) {
 		old, rekeyed := w.ca("old", 30), certtest.NewCA(certtest.CommonName("old"), certtest.Validity(w.now, w.now.Add(400*alert.Day)))
@@ -129,66 +146,95 @@ var inUseTests = map[string]func(*world){
 		w.later(10 * alert.Day)
 		w.see(ofOld, old)
 		w.see(ofSame, same)
-		w.watched(oldID, alert.Active, 2)
-		w.watched(sameID, alert.Superseded, 1)
+		w.used(oldID, 2)
+		w.unused(sameID, 1)
 		if got := w.replacement(oldID); got != next.ID {
 			w.Errorf("its place was taken by %q, want %q", got, next.ID)
 		}
 		w.later(alert.UsedWithin)
 		w.see(client(rekeyed), rekeyed)
 		w.byRules(mailRule)
-		w.watched(oldID, alert.Active, 2)
+		w.used(oldID, 2)
 		w.later(time.Second)
 		w.byRules(mailRule)
-		w.watched(oldID, alert.Superseded, 2)
+		w.unused(oldID, 2)
 	},
 	"in use: what was decided about stays decided": func(w *world) {
 		c, _, old, next := w.stillUsed()
+		w.ok(w.SetTrust(w.ctx(), old.ID, alert.Revoked, actor))
+		w.see(c)
+		if got := w.item(old.ID); got.UsedAt != nil || got.Epoch != 2 {
+			w.Errorf("the revoked item is %+v", got)
+		}
+		w.ok(w.SetTrust(w.ctx(), old.ID, alert.Trusted, actor))
+		w.unused(old.ID, 2)
+		w.see(c)
+		w.used(old.ID, 3)
 		w.ok(w.SetWatch(w.ctx(), old.ID, alert.Ignored, actor))
 		w.see(c)
-		w.watched(old.ID, alert.Ignored, 2)
-		w.ok(w.SetWatch(w.ctx(), old.ID, alert.Active, actor))
-		w.watched(old.ID, alert.Active, 3)
+		w.watched(old.ID, alert.Ignored, 3)
+		if w.item(next.ID).Watch != alert.Active {
+			w.Error("the new one is not watched")
+		}
+	},
+	"in use: when its successor goes, it is what is watched, and is told of no more than before": func(w *world) {
+		_, _, old, next := w.stillUsed()
+		w.tells([]string{"expiring device"})
 		w.ok(w.SetTrust(w.ctx(), next.ID, alert.Revoked, actor))
-		if w.watched(old.ID, alert.Active, 3); w.replacement(old.ID) != "" {
-			w.Error("a revoked certificate has taken its place")
-		}
-		w.later(alert.UsedWithin + time.Second)
-		w.byRules(mailRule)
-		w.watched(old.ID, alert.Active, 3)
-		w.ok(w.SetTrust(w.ctx(), next.ID, alert.Trusted, actor))
-		w.watched(old.ID, alert.Superseded, 3)
-	},
-	"in use: it waits for the last of its line": func(w *world) {
-		c, old := w.alerted("device")
-		fresh := w.renewed(c, w.now.Add(-time.Hour))
-		third := w.replace(w.replace(old.ID, fresh).ID, w.renewed(c, w.now.Add(-time.Minute)))
-		w.later(7 * alert.Day)
-		w.see(c)
 		w.watched(old.ID, alert.Active, 2)
-		if got := w.replacement(old.ID); got != third.ID {
-			w.Errorf("its place was taken by %q, want %q", got, third.ID)
-		}
+		w.tells()
 		w.later(alert.UsedWithin + time.Second)
 		w.byRules(mailRule)
-		if w.watched(old.ID, alert.Superseded, 2); w.item(old.ID).ReplacedBy != third.ID {
-			w.Error("its place was taken by another one")
-		}
+		w.watched(old.ID, alert.Active, 2)
+		w.ok(w.SetTrust(w.ctx(), next.ID, alert.Trusted, actor))
+		w.unused(old.ID, 2)
 	},
-	"in use: is renewed once more": func(w *world) {
+	"in use: a renewal of its successor changes nothing": func(w *world) {
 		c, fresh, old, next := w.stillUsed()
+		third := w.replace(next.ID, w.renewed(c, w.now.Add(-time.Minute)))
+		fourth := w.replace(third.ID, w.renewed(c, w.now.Add(time.Hour)))
+		w.later(time.Hour)
+		w.see(c)
+		w.byRules(mailRule)
+		w.used(old.ID, 2)
+		if got := w.replacement(old.ID); got != fourth.ID {
+			w.Errorf("its place was taken by %q, want %q", got, fourth.ID)
+		}
+		_, err := w.Replace(w.ctx(), inventory.Replacement{OldItemID: old.ID, Certificate: w.renewed(c, w.now).Certificate, Source: upload("x"), Actor: actor})
+		w.fails(err, fault.Conflict, "superseded")
 		if again := w.replace(old.ID, fresh); again.ID != next.ID {
 			w.Errorf("the same renewal again is %+v", again)
 		}
-		w.watched(old.ID, alert.Active, 2)
-		third, err := w.Replace(w.ctx(), inventory.Replacement{ // by a link, which does for one
-			OldItemID: old.ID, Certificate: w.renewed(c, w.now.Add(-time.Minute)).Certificate, Once: true, Source: upload("third.pem"), Actor: actor,
-		})
-		w.ok(err)
-		w.watched(old.ID, alert.Superseded, 2)
-		if got := w.item(old.ID); got.ReplacedBy != third.ID {
-			w.Errorf("the old item is %+v", got)
+	},
+	"in use: what ends in use is not told to be renewed": func(w *world) {
+		c, _, old, _ := w.stillUsed()
+		w.tells([]string{"expiring device"})
+		w.now = old.NotAfter
+		w.see(c)
+		w.later(20 * alert.Day)
+		w.tells()
+		w.used(old.ID, 2)
+	},
+	"in use: the last of a line of CAs with the key is what is needed": func(w *world) {
+		validity := func(days int) certtest.Option {
+			return certtest.Validity(w.now.Add(-alert.Day), w.now.Add(time.Duration(days)*alert.Day))
 		}
-		w.watched(next.ID, alert.Active, 1)
+		first := w.ca("root", 30)
+		second := first.Renew(validity(40))
+		rekeyed := certtest.NewCA(certtest.CommonName("root"), validity(100))
+		w.addBundle("root", nil, first)
+		firstID := w.itemOf(first)
+		secondID := w.replace(firstID, second).ID
+		third := w.replace(secondID, rekeyed)
+		back := w.replace(third.ID, first.Renew(validity(200)))
+		client := first.Issue(certtest.Client(), validity(30))
+		w.later(15 * alert.Day)
+		w.see(client, first)
+		w.unused(firstID, 1)
+		w.unused(secondID, 1)
+		w.ok(w.SetTrust(w.ctx(), back.ID, alert.Removed, actor))
+		w.see(client, first)
+		w.unused(firstID, 1)
+		w.used(secondID, 2)
 	},
 }

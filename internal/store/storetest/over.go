@@ -132,6 +132,36 @@ var overTests = map[string]func(*world){
 			w.Error("what comes back opens what was closed")
 		}
 	},
+	"over: an end that was not sent in time is dropped, and what it would have closed goes on": func(w *world) {
+		item := w.addClient("client", 20)
+		w.byRules(mailRule)
+		opened := w.one("w", "mail")
+		w.settle("w", opened.Delivery.ID, alert.Outcome{State: alert.StateSent})
+		w.ok(w.SetTrust(w.ctx(), item.ID, alert.Revoked, actor))
+		w.later(time.Minute)
+		w.byRules(mailRule) // the channel does not take it
+		w.ok(w.SetTrust(w.ctx(), item.ID, alert.Trusted, actor))
+		w.byRules(mailRule)
+		again := w.one("w", "mail")
+		if was, is := opened.Entries[0].Alert, again.Entries[0].Alert; is.Event != alert.EventExpiring || is.Key() != was.Key() || is.ID == was.ID {
+			w.Errorf("%+v, then %+v", was, is)
+		}
+	},
+	"over: is taken back though it was ignored meanwhile": func(w *world) {
+		_, item := w.alerted("client")
+		w.ok(w.SetTrust(w.ctx(), item.ID, alert.Revoked, actor))
+		w.ok(w.SetWatch(w.ctx(), item.ID, alert.Ignored, actor))
+		w.ok(w.SetWatch(w.ctx(), item.ID, alert.Active, actor))
+		w.ok(w.SetTrust(w.ctx(), item.ID, alert.Trusted, actor))
+		w.later(time.Minute)
+		w.tells()
+		w.ok(w.SetTrust(w.ctx(), item.ID, alert.Revoked, actor))
+		w.later(time.Minute)
+		w.byRules(mailRule)
+		if is, was := w.one("w", "mail").Entries[0].Alert, alert.ID(item.ID, 1, "", 0, ""); is.Event != alert.EventRevoked || is.Key() != was {
+			w.Errorf("what was opened as %s is closed by %+v", was, is)
+		}
+	},
 	"over: nobody who did not hear is told": func(w *world) {
 		c := certtest.SelfSigned(certtest.CommonName("never sent"), certtest.Validity(w.now.Add(-alert.Day), w.now.Add(20*alert.Day)))
 		item, _, err := w.AddItem(w.ctx(), newItem(c))
