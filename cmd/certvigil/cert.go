@@ -164,15 +164,8 @@ func newCertShow(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				facts, err := s.Facts(cmd.Context(), item, e.now())
-				if err != nil {
-					return err
-				}
-				return e.print(shownItem{item, lists, facts.Replacement}, func() {
+				return e.print(shownItem{item, lists}, func() {
 					e.showItem(item)
-					if next := facts.Replacement; next != nil {
-						e.printf("renewed by   %s, and still in use\n", next.ID)
-					}
 					for _, l := range lists {
 						e.printf("revoked by   the list of %s (from %s)\n", l.Item.Subject, stamp(l.ThisUpdate))
 					}
@@ -182,13 +175,11 @@ func newCertShow(e *env) *cobra.Command {
 	})
 }
 
-// A shownItem is an item with the revocation lists that name it, and what took its
-// place when it is in use all the same.
+// A shownItem is an item with the revocation lists that name it.
 type shownItem struct {
 	alert.Item
 
 	RevokedBy []inventory.CRL `json:"revoked_by,omitempty"`
-	RenewedBy *alert.Item     `json:"renewed_by,omitempty"`
 }
 
 func (e *env) showItem(it alert.Item) {
@@ -204,6 +195,9 @@ func (e *env) showItem(it alert.Item) {
 	}
 	if it.ReplacedBy != "" {
 		e.printf("replaced by  %s\n", it.ReplacedBy)
+	}
+	if it.UsedAt != nil {
+		e.printf("in use       all the same, seen last at %s\n", stamp(*it.UsedAt))
 	}
 }
 
