@@ -14,6 +14,7 @@ import (
 // that what goes back and forth is told once and not each time.
 const (
 	gatherEndings = time.Minute
+	alongEndings  = gatherEndings / 2 // what is due so soon goes along
 	flapHold      = time.Hour
 	flapWithin    = 24 * time.Hour
 )
@@ -122,7 +123,7 @@ func (t *tx) endings(ctx context.Context, now time.Time) ([]alert.Candidate, err
 	rows, err := collect(ctx, t, func(r scanner) (e row, err error) {
 		err = r.Scan(&e.id, &e.ending.Epoch, &e.ending.Event)
 		return e, err
-	}, `SELECT e.item_id, e.epoch, e.event FROM endings e `+dueEndings+` ORDER BY e.item_id, e.epoch`, now.Add(gatherEndings).UnixMilli())
+	}, `SELECT e.item_id, e.epoch, e.event FROM endings e `+dueEndings+` ORDER BY e.item_id, e.epoch`, now.Add(alongEndings).UnixMilli())
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func signingKey(secret string) ([]byte, error) {
 	return key, nil
 }
 
-// header sets webhook-id, webhook-timestamp and webhook-signature.
+// header sets webhook-timestamp and webhook-signature.
 func (s *signer) header(h http.Header, id string, now time.Time, body []byte) {
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	var signatures []string
@@ -67,7 +67,6 @@ func (s *signer) header(h http.Header, id string, now time.Time, body []byte) {
 		mac.Write(body)
 		signatures = append(signatures, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	}
-	h.Set("webhook-id", id)
 	h.Set("webhook-timestamp", timestamp)
 	h.Set("webhook-signature", strings.Join(signatures, " "))
 }

@@ -164,6 +164,7 @@ func (c *Channel) post(ctx context.Context, id string, body []byte) error {
 		return notifier.TransportError(err)
 	}
 	req.Header = c.header.Clone()
+	req.Header.Set("webhook-id", id) // signed or not: by it a receiver knows a repetition
 	if c.sign != nil {
 		c.sign.header(req.Header, id, c.now(), body)
 	}

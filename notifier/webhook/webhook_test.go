@@ -283,14 +283,17 @@ func TestSend_signature(t *testing.T) {
 	}
 }
 
-func TestSend_noSecretNoHeaders(t *testing.T) {
+func TestSend_noSecret(t *testing.T) {
 	t.Parallel()
 	server, got := receive(t, nil)
 	if err := channel(t, webhook.Options{URL: server.URL}).Send(t.Context(), notifiertest.One()); err != nil {
 		t.Fatal(err)
 	}
 	r := <-got
-	for _, h := range []string{"Webhook-Id", "Webhook-Signature", "Webhook-Timestamp", "Cf-Webhook-Auth"} {
+	if id := r.header.Get("Webhook-Id"); id != notifiertest.One().ID {
+		t.Errorf("webhook-id %q", id)
+	}
+	for _, h := range []string{"Webhook-Signature", "Webhook-Timestamp", "Cf-Webhook-Auth"} {
 		if r.header.Get(h) != "" {
 			t.Errorf("%s is there without a secret", h)
 		}

@@ -132,6 +132,18 @@ var overTests = map[string]func(*world){
 			w.Error("what comes back opens what was closed")
 		}
 	},
+	"over: what has just ended does not go along": func(w *world) {
+		_, first := w.alerted("first")
+		_, second := w.alerted("second")
+		w.ok(w.SetTrust(w.ctx(), first.ID, alert.Revoked, actor))
+		w.later(50 * time.Second)
+		w.ok(w.SetTrust(w.ctx(), second.ID, alert.Revoked, actor))
+		w.later(10 * time.Second)
+		w.tells([]string{"revoked first"})
+		w.ok(w.SetTrust(w.ctx(), second.ID, alert.Trusted, actor))
+		w.later(time.Hour)
+		w.tells()
+	},
 	"over: an end that was not sent in time is dropped, and what it would have closed goes on": func(w *world) {
 		item := w.addClient("client", 20)
 		w.byRules(mailRule)
