@@ -17,14 +17,16 @@ const watched = `(i.watch = 'active' OR i.used_at IS NOT NULL)`
 // noteUse watches again what was superseded, and by a sighting is in use for
 // longer than a renewal takes to arrive everywhere: the certificate itself, and
 // the CAs that let it in.
-func (s *Store) noteUse(ctx context.Context, t *tx, itemID string, seen inventory.Sighting) error {
-	if err := s.usedAt(ctx, t, itemID, seen.LastSeen); err != nil {
-		return err
+func (s *Store) noteUse(ctx context.Context, t *tx, client alert.Item, seen inventory.Sighting) error {
+	if client.Watch == alert.Superseded {
+		if err := s.usedAt(ctx, t, client.ID, seen.LastSeen); err != nil {
+			return err
+		}
 	}
 	for _, authority := range seen.Authorities {
 		var needed string
 		switch err := t.row(ctx, neededCA, authority).Scan(&needed); {
-		case errors.Is(err, sql.ErrNoRows): // it is not stored, or not trusted any more
+		case errors.Is(err, sql.ErrNoRows): // it is watched, or not trusted any more
 		case err != nil:
 			return err
 		default:
@@ -37,14 +39,15 @@ func (s *Store) noteUse(ctx context.Context, t *tx, itemID string, seen inventor
 }
 
 // neededCA finds, of a CA's certificate and those that took its place, the last one
-// with its key: each of them vouches for what the others signed, so that
-// whoever was let in by any of them needs that one.
+// with its key, if that is superseded: each of them vouches for what the others
+// signed, so that whoever was let in by any of them needs that one.
 const neededCA = `WITH RECURSIVE line(id, n) AS (
 		SELECT id, 0 FROM items WHERE fingerprint = ? AND kind = 'ca'
 		UNION SELECT i.replaced_by, n + 1 FROM line JOIN items i ON i.id = line.id WHERE i.replaced_by IS NOT NULL)
-	SELECT i.id FROM line JOIN items i ON i.id = line.id
-	WHERE i.trust = 'trusted' AND i.spki_hash = (SELECT f.spki_hash FROM line JOIN items f ON f.id = line.id WHERE line.n = 0)
-	ORDER BY line.n DESC LIMIT 1`
+	SELECT id FROM (SELECT i.id, i.watch FROM line JOIN items i ON i.id = line.id
+		WHERE i.trust = 'trusted' AND i.spki_hash = (SELECT f.spki_hash FROM line JOIN items f ON f.id = line.id WHERE line.n = 0)
+		ORDER BY line.n DESC LIMIT 1)
+	WHERE watch = 'superseded'`
 
 // usedAt notes that an item was in use at an instant, if it was superseded and
 // should not be.

@@ -54,7 +54,7 @@ func (s *Store) recordSighting(ctx context.Context, t *tx, seen inventory.Sighti
 			return err
 		}
 	}
-	return s.noteUse(ctx, t, known.ID, seen)
+	return s.noteUse(ctx, t, known, seen)
 }
 
 // clientWith returns the client item of a fingerprint with its sources, the
