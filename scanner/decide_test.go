@@ -234,6 +234,7 @@ func TestDecide_WhatIsWatched(t *testing.T) {
 		{"active and trusted", item("i"), none, true},
 		{"not yet valid", item("i", func(it *alert.Item) { it.Watch = alert.Pending }), none, false},
 		{"superseded", item("i", func(it *alert.Item) { it.Watch = alert.Superseded }), none, false},
+		{"superseded, and in use", item("i", func(it *alert.Item) { it.Watch, it.UsedAt = alert.Superseded, &it.NotBefore }), none, true},
 		{"ignored", item("i", func(it *alert.Item) { it.Watch = alert.Ignored }), none, false},
 		{"revoked", item("i", func(it *alert.Item) { it.Trust = alert.Revoked }), none, false},
 		{"removed", item("i", func(it *alert.Item) { it.Trust = alert.Removed }), none, false},

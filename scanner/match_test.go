@@ -167,7 +167,7 @@ func TestExplain(t *testing.T) {
 		"superseded":    func(it *alert.Item) { it.Watch = alert.Superseded },
 		"ignored":       func(it *alert.Item) { it.Watch = alert.Ignored },
 		"not valid yet": func(it *alert.Item) { it.Watch = alert.Pending },
-		"":              func(*alert.Item) {},
+		"":              func(it *alert.Item) { it.Watch, it.UsedAt = alert.Superseded, &it.NotBefore },
 	} {
 		if got := scanner.Unwatched(item("i", change)); !strings.Contains(got, name) || (got == "") != (name == "") {
 			t.Errorf("%s: %q", name, got)
