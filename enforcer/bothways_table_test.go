@@ -228,7 +228,7 @@ func TestBothWays_bodies(t *testing.T) {
 		}
 		n, err := io.Copy(io.Discard, r.Body)
 		if err == nil {
-			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nX-Received: %d\r\nContent-Length: 0\r\n\r\n", n)
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nX-Received: %d\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", n)
 		}
 	}
 	deafTo := func(answer string) func(net.Conn, *bufio.Reader) {
@@ -295,6 +295,17 @@ func TestBothWays_bodies(t *testing.T) {
 			})
 		})
 	}
+	t.Run("origin leaves", func(t *testing.T) {
+		onBothWays(t, enforcer.Options{}, originAt("http://"+rawOrigin(t, func(_ net.Conn, in *bufio.Reader) {
+			_, _ = http.ReadRequest(in)
+		})), func(t *testing.T, w *way) string {
+			got := w.talk(t, w.pair, "POST", post+"Content-Length: 10\r\n\r\nabc")
+			if !strings.HasPrefix(got, "HTTP/1.1 502 ") {
+				t.Errorf("%s: %s", w.name, got)
+			}
+			return got
+		})
+	})
 	t.Run("client leaves", func(t *testing.T) {
 		arrived := make(chan string, 2)
 		onBothWays(t, enforcer.Options{}, originAt("http://"+rawOrigin(t, func(_ net.Conn, in *bufio.Reader) {

@@ -43,7 +43,7 @@ func (o *outgoing) prepare(w http.ResponseWriter, in *http.Request, x *exchange)
 	q.Target = target(x.app.base, in)
 	q.Trailers = httpguts.HeaderValuesContainsToken(in.Header["Te"], "trailers")
 	if in.ContentLength != 0 && in.Body != nil && in.Body != http.NoBody {
-		o.upload = &upload{body: in.Body, control: http.NewResponseController(w)}
+		o.upload = &upload{body: in.Body, control: http.NewResponseController(w), gone: in.Context().Done()}
 		q.Body, q.Length = o.upload, in.ContentLength
 		q.ExpectContinue = httpguts.HeaderValuesContainsToken(in.Header["Expect"], "100-continue")
 	} else if asksForWebSocket(in) {

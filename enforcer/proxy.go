@@ -213,7 +213,7 @@ func (e *Enforcer) originFailed(w http.ResponseWriter, r *http.Request, x *excha
 		e.answer(w, r, x.flight, http.StatusRequestTimeout) // logged by the watch
 		return
 	}
-	if errors.Is(cause, context.Canceled) {
+	if errors.Is(cause, context.Canceled) && (out.upload == nil || !out.upload.deserted.Load()) {
 		panic(http.ErrAbortHandler) // the client has left
 	}
 	if fault.Is(err, fault.Invalid) { // the client's doing

@@ -17,7 +17,9 @@ type upload struct {
 	count   atomic.Int64
 	ended   atomic.Bool // read to its end
 
-	closed atomic.Bool
+	closed   atomic.Bool
+	gone     <-chan struct{} // closed when the client has left
+	deserted atomic.Bool     // closed while the client was there: nobody takes the rest
 
 	mu sync.Mutex // held while reading
 }
@@ -47,6 +49,11 @@ var past = time.Unix(1, 0)
 func (u *upload) Close() error {
 	if u.ended.Load() || u.closed.Swap(true) {
 		return nil
+	}
+	select {
+	case <-u.gone:
+	default:
+		u.deserted.Store(true) // before the read ends: net/http takes that for a client that has left
 	}
 	_ = u.control.SetReadDeadline(past)
 	u.mu.Lock()

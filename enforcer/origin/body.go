@@ -50,7 +50,9 @@ func (s *sender) send() bool {
 			}
 		}
 		if err != nil && !errors.Is(err, io.EOF) || err != nil && left > 0 {
-			s.bodyErr = err
+			if !s.interrupted.Load() { // else it is the origin that failed
+				s.bodyErr = err
+			}
 			return false
 		}
 		s.ending.Store(err != nil || left == 0) // the end may be told apart from the last bytes

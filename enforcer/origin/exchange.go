@@ -196,7 +196,8 @@ type sender struct {
 	done chan struct{} // closed at its end
 	may  chan bool     // whether a body that was held back may go
 
-	ending atomic.Bool // all of the body has been read
+	ending      atomic.Bool // all of the body has been read
+	interrupted atomic.Bool // by end
 
 	mu       sync.Mutex
 	head     bool  // the answer has begun: its deadline is no more
@@ -255,6 +256,7 @@ func (s *sender) end() {
 	default:
 	}
 	s.proceed(false)
+	s.interrupted.Store(true)
 	_ = s.r.request.Body.Close()
 	<-s.done
 }
