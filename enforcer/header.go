@@ -95,8 +95,7 @@ func stripCookie(lines []string) []string {
 // namesOurCookie reports whether any cookie parser may find our cookie in s:
 // some also separate by commas, white space or quotes, and some take a cookie
 // without a name ("=CF_Authorization=x") for one whose name is in its value
-// (CVE-2023-23934). It looks for the name's
-// underscore, which is rare.
+// (CVE-2023-23934). It looks for the name's underscore, which is rare.
 func namesOurCookie(s string) bool {
 	const before = len("CF")
 	for from := 0; ; {

@@ -213,7 +213,11 @@ func (c *conn) look(now time.Time) {
 	case turn%phases == serving:
 		// Of a body that is not read to its end, more may lie there behind a client
 		// that has closed its end.
-		if c.sent.Load() && c.probe.Left() || c.probe.Broken() {
+		gone := c.probe.Broken
+		if c.sent.Load() {
+			gone = c.probe.Left
+		}
+		if gone() {
 			c.cancel()
 		}
 	case turn%phases == idle && turn > 0 && waited < c.server.IdleTimeout:

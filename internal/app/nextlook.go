@@ -14,11 +14,12 @@ const (
 )
 
 // nextLook returns when to look at the source of a list again that was found
-// current at now. It lies by chance between the half and seven tenths of the list's
-// validity, so that many lists and many replicas do not come at once, and the
-// thresholds of alerts, which scale to a quarter of a list's validity, are not
-// reached by one in perfect order, be it slow to come. Later, as long as there is no newer list, a
-// quarter of what is left passes between looks. chance is in [0, 1).
+// current at now. It lies by chance between the half and seven tenths of the
+// list's validity, so that many lists and many replicas do not come at once, and
+// the thresholds of alerts, which scale to a quarter of a list's validity, are not
+// reached by one in perfect order, be it slow to come. Later, as long as there is
+// no newer list, a quarter of what is left passes between looks. chance is in
+// [0, 1).
 func nextLook(l inventory.CRL, now time.Time, chance float64) time.Time {
 	validity := l.NextUpdate.Sub(l.ThisUpdate)
 	at := l.ThisUpdate.Add(validity/2 + portion(validity/5, chance))

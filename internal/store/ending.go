@@ -19,6 +19,10 @@ const (
 	flapWithin    = 24 * time.Hour
 )
 
+// takenBack are the events of ends that are dropped when the item is watched again
+// before they were sent.
+const takenBack = `('renewed', 'revoked', 'removed')`
+
 // dueEndings selects endings e that are to be told now. One whose expiry is just
 // being told of waits for what becomes of that message.
 const dueEndings = `WHERE e.due_at <= ? AND NOT EXISTS (SELECT 1 FROM alerts a JOIN delivery_alerts da ON da.alert_id = a.id
@@ -84,7 +88,7 @@ func (t *tx) takeBackEnd(ctx context.Context, itemID string, epoch int) error {
 // of that one waits to be sent: it will be dropped.
 func (t *tx) goOnWithUnsent(ctx context.Context, itemID string, epoch int) error {
 	former, err := t.epochOf(ctx, `SELECT a.epoch FROM alerts a JOIN delivery_alerts da ON da.alert_id = a.id JOIN deliveries d ON d.id = da.delivery_id
-		WHERE a.item_id = ? AND a.event IN ('renewed', 'revoked', 'removed') AND da.dropped = 0 AND d.state IN ('pending', 'retrying')
+		WHERE a.item_id = ? AND a.event IN `+takenBack+` AND da.dropped = 0 AND d.state IN ('pending', 'retrying')
 		ORDER BY a.epoch DESC LIMIT 1`, itemID)
 	if err != nil || former == 0 {
 		return err

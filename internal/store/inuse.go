@@ -38,12 +38,14 @@ func (s *Store) noteUse(ctx context.Context, t *tx, client alert.Item, seen inve
 	return nil
 }
 
+// onwards goes on with a line, of which it is given the first item, by what took
+// the place of each; n counts them.
+const onwards = ` UNION SELECT i.replaced_by, n + 1 FROM line JOIN items i ON i.id = line.id WHERE i.replaced_by IS NOT NULL)`
+
 // neededCA finds, of a CA's certificate and those that took its place, the last one
 // with its key, if that is superseded: each of them vouches for what the others
 // signed, so that whoever was let in by any of them needs that one.
-const neededCA = `WITH RECURSIVE line(id, n) AS (
-		SELECT id, 0 FROM items WHERE fingerprint = ? AND kind = 'ca'
-		UNION SELECT i.replaced_by, n + 1 FROM line JOIN items i ON i.id = line.id WHERE i.replaced_by IS NOT NULL)
+const neededCA = `WITH RECURSIVE line(id, n) AS (SELECT id, 0 FROM items WHERE fingerprint = ? AND kind = 'ca'` + onwards + `
 	SELECT id FROM (SELECT i.id, i.watch FROM line JOIN items i ON i.id = line.id
 		WHERE i.trust = 'trusted' AND i.spki_hash = (SELECT f.spki_hash FROM line JOIN items f ON f.id = line.id WHERE line.n = 0)
 		ORDER BY line.n DESC LIMIT 1)
@@ -121,8 +123,7 @@ func (t *tx) addReplacement(ctx context.Context, facts *alert.Facts, item alert.
 	if item.UsedAt == nil {
 		return nil
 	}
-	items, err := t.items(ctx, `WHERE i.id = (WITH RECURSIVE line(id, n) AS (
-		SELECT ?, 0 UNION SELECT o.replaced_by, n + 1 FROM line JOIN items o ON o.id = line.id WHERE o.replaced_by IS NOT NULL)
+	items, err := t.items(ctx, `WHERE i.id = (WITH RECURSIVE line(id, n) AS (SELECT ?, 0`+onwards+`
 		SELECT id FROM line ORDER BY n DESC LIMIT 1)`, item.ID)
 	if err != nil || len(items) == 0 || items[0].ID == item.ID {
 		return err

@@ -100,7 +100,7 @@ func (t *tx) dropStale(ctx context.Context, deliveryID string) error {
 	_, err := t.exec(ctx, `UPDATE delivery_alerts SET dropped = 1 WHERE delivery_id = ? AND dropped = 0 AND alert_id IN (
 		SELECT a.id FROM delivery_alerts da JOIN alerts a ON a.id = da.alert_id JOIN items i ON i.id = a.item_id
 		WHERE da.delivery_id = ? AND (a.event = 'expiring' AND (NOT `+watched+` OR i.trust <> 'trusted' OR i.epoch <> a.epoch)
-			OR a.event IN ('renewed', 'revoked', 'removed') AND i.kind <> 'crl' AND `+watched+` AND i.trust = 'trusted'))`,
+			OR a.event IN `+takenBack+` AND i.kind <> 'crl' AND `+watched+` AND i.trust = 'trusted'))`,
 		deliveryID, deliveryID)
 	return err
 }

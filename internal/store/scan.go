@@ -17,10 +17,11 @@ import (
 const (
 	dueItems  = `WHERE ` + watched + ` AND i.trust = 'trusted' AND i.next_due_at IS NOT NULL AND i.next_due_at <= ?`
 	ripeItems = `WHERE i.watch = 'pending' AND i.trust = 'trusted' AND i.not_before <= ?`
-	// endingItems adds to what is due what ends before an instant.
-	endingItems = `WHERE ` + watched + ` AND i.trust = 'trusted' AND (i.next_due_at <= ? OR i.not_after <= ?)`
-	// staying leaves out what a scan finds superseded by a ripe item, or unused.
-	staying = ` AND NOT ` + unused + ` AND NOT EXISTS (SELECT 1 FROM successions s JOIN items n ON n.id = s.new_item_id
+	// endingItems adds to what is due what ends before an instant, without what a
+	// scan finds unused.
+	endingItems = `WHERE ` + watched + ` AND i.trust = 'trusted' AND (i.next_due_at <= ? OR i.not_after <= ?) AND NOT ` + unused
+	// staying leaves out what a scan finds superseded by a ripe item.
+	staying = ` AND NOT EXISTS (SELECT 1 FROM successions s JOIN items n ON n.id = s.new_item_id
 		WHERE s.old_item_id = i.id AND n.watch = 'pending' AND n.trust = 'trusted' AND n.not_before <= ?)`
 )
 
@@ -136,8 +137,7 @@ func (s *Store) Preview(ctx context.Context, at time.Time, within time.Duration)
 		if err != nil {
 			return err
 		}
-		args = append(append([]any{at.UnixMilli()}, unusedArgs(at)...), at.UnixMilli())
-		pending, err := t.items(ctx, ripeItems+staying, args...)
+		pending, err := t.items(ctx, ripeItems+staying, at.UnixMilli(), at.UnixMilli())
 		if err != nil {
 			return err
 		}
